@@ -1,0 +1,59 @@
+# Everything a learner or a developer types. `make` alone prints this help.
+# Variables: PYTHON (the interpreter to build the environment with), LAB_ARGS (passed to JupyterLab).
+
+PYTHON  ?= python3
+VENV    := .venv
+BIN     := $(VENV)/bin
+SOURCES := pyproject.toml setup.py fedcore/_kernels.pyx fedcore/_simd.h
+ROOT    := $(if $(filter 0,$(shell id -u)),--allow-root)
+
+.DEFAULT_GOAL := help
+.PHONY: help lab test lint format figures bench table1 clean
+
+help:
+	@echo "make lab      set up and open the course in JupyterLab"
+	@echo "make test     set up and run every test, notebooks included"
+	@echo "make lint     check style of code and notebooks      make format   fix it"
+	@echo "make bench    time the compiled core against NumPy on this machine"
+	@echo "make table1   reproduce Table 1 of McMahan et al. 2017 (minutes)"
+	@echo "make figures  redraw the pictures of the README"
+	@echo "make clean    remove the environment and everything that was built"
+
+lab: $(VENV)/.course
+	$(BIN)/jupyter lab notebooks/00_start_here.ipynb $(ROOT) $(LAB_ARGS)
+
+test: $(VENV)/.test
+	@$(BIN)/python -c "import fedcore, sys; sys.exit(None if fedcore.info()['compiled'] else \
+	  'make test needs the compiled core: install a C compiler, then make clean test')"
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+lint: $(VENV)/.test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+format: $(VENV)/.test
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(VENV)/.test
+	$(BIN)/python benchmarks/bench_core.py
+
+table1: $(VENV)/.test
+	$(BIN)/python benchmarks/table1.py
+
+figures: $(VENV)/.course
+	$(BIN)/python tools/make_figures.py
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info fedcore/*.so fedcore/_kernels.c .pytest_cache .ruff_cache
+
+# The stamps say which sources an environment was built from: nothing is redone while they are newer.
+$(VENV)/.course: $(SOURCES)
+	@$(PYTHON) tools/environment.py $(VENV) course
+	@touch $@
+
+$(VENV)/.test: $(SOURCES)
+	@$(PYTHON) tools/environment.py $(VENV) course,test
+	@touch $@ $(VENV)/.course

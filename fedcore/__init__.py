@@ -1,0 +1,57 @@
+"""fedcore: federated learning to learn from. Real data, real training, a compiled core.
+
+The names below are the public interface; ``import fedcore as fc`` is how the lessons begin.
+"""
+
+from __future__ import annotations
+
+import importlib
+
+from fedcore import aggregation, datasets, models, partition, strategies, training
+from fedcore._core import COMPILED, kernels
+from fedcore.aggregation import weighted_average
+from fedcore.federation import FederationDiverged, LocalSGD, federated_rounds, run_federation
+from fedcore.history import History, RoundRecord
+from fedcore.training import DivergedError, available_cores, local_sgd, local_sgd_many
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "DivergedError",
+    "FederationDiverged",
+    "History",
+    "LocalSGD",
+    "RoundRecord",
+    "aggregation",
+    "datasets",
+    "federated_rounds",
+    "info",
+    "lab",
+    "local_sgd",
+    "local_sgd_many",
+    "models",
+    "partition",
+    "plots",
+    "run_federation",
+    "strategies",
+    "training",
+    "weighted_average",
+]
+
+_ON_DEMAND = ("lab", "plots")  # they import ipywidgets and matplotlib: only when they are used
+
+
+def __getattr__(name: str):
+    if name in _ON_DEMAND:
+        return importlib.import_module(f"fedcore.{name}")
+    raise AttributeError(f"module 'fedcore' has no attribute {name!r}")
+
+
+def info() -> dict[str, object]:
+    """What this installation is: version, compiled (bool), simd (level in use), cores (usable)."""
+    return {
+        "version": __version__,
+        "compiled": COMPILED,
+        "simd": kernels.SIMD,
+        "cores": available_cores(),
+    }

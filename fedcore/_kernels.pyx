@@ -1,0 +1,491 @@
+# cython: language_level=3, embedsignature=True, freethreading_compatible=True
+"""The compiled core of fedcore: a weighted average and local SGD, to be read from top to bottom.
+
+One thought carries the file. Averaging, predicting and learning are all the same loop: *take rows
+of numbers, multiply each row by one number, add them up.*
+
+    average     new model     = sum over clients k of   weight[k] * update[k]
+    predict     hidden layer  = sum over inputs  i of   input[i]  * W[i, :]
+    learn       W[i, :]      += input[i] * step[:]      for each input i
+
+So there are two inner loops, ``add_rows`` and ``add_to_rows``; they stand in ``_simd.h`` because
+they are compiled once per instruction set. What is left here is which rows, in which order.
+
+Three tricks make it fast. Each is marked where it is used:
+
+    SPARSE   four of five MNIST pixels are 0, and so is about half of a ReLU layer. We list what
+             is not 0, once per example, and never touch the rows of W that belong to zeros.
+    BLOCKED  W of 784 x 200 floats does not fit in the fastest cache. We take a block of its rows
+             that does, and bring all examples of the batch through it before the next block.
+    PADDED   rows are padded with zeros to a multiple of 16 floats, so that vector instructions
+             never meet an odd remainder. Padding stays 0: nothing is ever added to it but 0.
+
+``_reference.py`` holds the same functions in NumPy; the tests compare the two.
+"""
+import os
+
+cimport cython
+from libc.math cimport expf
+from libc.stdlib cimport calloc, free
+from libc.string cimport memcpy, memset
+
+cdef extern from "_simd.h":
+    ctypedef struct simd_ops:
+        const char *name
+        void (*add_rows)(float *y, int width, const float *matrix, Py_ssize_t stride,
+                         const int *index, const float *value, int n) noexcept nogil
+        void (*add_to_rows)(float *matrix, Py_ssize_t stride, const int *index,
+                            const float *value, int n, const float *y, int width) noexcept nogil
+        int (*nonzeros)(const float *x, int start, int stop, int *index, float *value) noexcept nogil
+        void (*accumulate)(double *total, const float *const *rows, const double *weight,
+                           Py_ssize_t n) noexcept nogil
+    const simd_ops *simd_select(const char *name) noexcept nogil
+
+cdef bytes _wanted = os.environ.get("FEDCORE_SIMD", "").encode()
+cdef const simd_ops *simd = simd_select(_wanted)
+if simd == NULL:
+    raise ImportError(
+        f"FEDCORE_SIMD must name a level that this processor has (baseline, avx2, avx512), "
+        f"got {_wanted.decode()!r}"
+    )
+SIMD = simd.name.decode()
+
+
+# ------------------------------------------------------------------------------------ the average
+
+cdef enum:
+    BLOCK = 2048         # columns summed at a time: their totals, 16 kB, stay in the fastest cache
+
+
+def weighted_average(updates, const double[::1] coefficients, out):
+    """out[p] = sum_k coefficients[k] * updates[k][p], every sum in float64.
+
+    updates: (K, P) array or list of K arrays (P,), float32 or float64, each contiguous; read-only
+    is fine and nothing is copied. coefficients: (K,), summing to 1. out: (P,), same dtype, written.
+    Clients are added in groups of four (float32) or one by one (float64), in the order of k.
+    Raises ValueError if a length differs from that of ``out``.
+    """
+    if out.dtype == "float32":
+        _average_float32(updates, coefficients, out)
+    else:
+        _average_float64(updates, coefficients, out)
+
+
+cdef _average_float32(updates, const double[::1] coefficients, float[::1] out):
+    cdef Py_ssize_t k, strip, start, width, i, n_clients = len(updates), n_params = out.shape[0]
+    cdef Py_ssize_t groups = (n_clients + 3) // 4
+    cdef const float[::1] update
+    cdef const float **rows = <const float **>calloc(4 * groups + 4, sizeof(void *))
+    cdef double *weight = <double *>calloc(4 * groups + 4, sizeof(double))
+    cdef const float *block[4]
+    cdef double total[BLOCK]
+    try:
+        if rows == NULL or weight == NULL:
+            raise MemoryError("weighted_average: no memory for the list of clients")
+        if coefficients.shape[0] != n_clients:
+            raise ValueError(f"expected {n_clients} coefficients, got {coefficients.shape[0]}")
+        for k in range(n_clients):
+            update = updates[k]
+            if update.shape[0] != n_params:
+                raise ValueError(f"updates[{k}] must have {n_params} numbers, got {update.shape[0]}")
+            rows[k] = &update[0] if n_params else NULL
+            weight[k] = coefficients[k]
+        for k in range(n_clients, 4 * groups):   # fill the last group: weight 0, any valid row
+            rows[k] = rows[0]
+        with nogil:
+            for strip in range((n_params + BLOCK - 1) // BLOCK):
+                start = strip * BLOCK           # BLOCKED: all clients, one strip of columns
+                width = min(BLOCK, n_params - start)
+                memset(total, 0, sizeof(total))
+                for k in range(0, 4 * groups, 4):
+                    for i in range(4):
+                        block[i] = rows[k + i] + start
+                    simd.accumulate(total, block, weight + k, width)
+                for i in range(width):
+                    out[start + i] = <float>total[i]
+    finally:
+        free(rows)
+        free(weight)
+
+
+cdef _average_float64(updates, const double[::1] coefficients, double[::1] out):
+    cdef Py_ssize_t k, i, n_clients = len(updates), n_params = out.shape[0]
+    cdef const double[::1] update
+    cdef double weight
+    if coefficients.shape[0] != n_clients:
+        raise ValueError(f"expected {n_clients} coefficients, got {coefficients.shape[0]}")
+    out[:] = 0
+    for k in range(n_clients):
+        update = updates[k]
+        if update.shape[0] != n_params:
+            raise ValueError(f"updates[{k}] must have {n_params} numbers, got {update.shape[0]}")
+        weight = coefficients[k]
+        with nogil:
+            for i in range(n_params):
+                out[i] += weight * update[i]
+
+
+# ---------------------------------------------------------------------- matrices and sparse rows
+
+cdef enum:
+    MAX_CHUNK = 32       # examples handled together; larger batches add up their gradients first
+    CACHE = 24576        # bytes of W that one block may take: half of a usual first-level cache
+    ALIGN = 64           # bytes: one cache line, one AVX-512 vector
+
+cdef struct Matrix:      # PADDED: element (i, j) is data[i * stride + j], stride % 16 == 0
+    float *data
+    int rows
+    int stride
+    int block            # rows that fit in CACHE
+    int n_blocks
+
+cdef struct SparseRows:  # SPARSE: for each example, what is not 0, cut at the block borders
+    int *index           # (MAX_CHUNK, rows): which row of the matrix
+    float *value         # (MAX_CHUNK, rows): times what
+    int *border          # (MAX_CHUNK, n_blocks + 1): where each block starts in the two above
+
+cdef struct Layer:
+    int n_in
+    int n_out
+    Matrix W             # (n_in, n_out)
+    Matrix WT            # its transpose, kept in step, since every loop here runs along a row
+    Matrix dW, dWT       # where steps are added up: W and WT themselves, unless the batch is large
+    float *b
+    float *db
+    float *a             # (MAX_CHUNK, n_out): activations, or class probabilities in the last layer
+    float *g             # (MAX_CHUNK, n_out): -lr / B times the gradient of the loss by a
+    SparseRows inputs    # what is not 0 in the layer's input: rows of W
+    SparseRows steps     # what is not 0 in g: rows of WT
+
+
+cdef inline int padded(int n) noexcept nogil:
+    return (n + 15) // 16 * 16
+
+
+cdef void list_nonzeros(const float *x, int n, Matrix *matrix, SparseRows *rows, int example) noexcept nogil:
+    """SPARSE: note where x is not 0. A NaN is not 0 either, so it is kept and comes out at the end."""
+    cdef int *index = rows.index + <Py_ssize_t>example * matrix.rows
+    cdef float *value = rows.value + <Py_ssize_t>example * matrix.rows
+    cdef int *border = rows.border + <Py_ssize_t>example * (matrix.n_blocks + 1)
+    cdef int block, found = 0
+    for block in range(matrix.n_blocks):
+        border[block] = found
+        found += simd.nonzeros(x, block * matrix.block, min(n, (block + 1) * matrix.block),
+                               index + found, value + found)
+    border[matrix.n_blocks] = found
+
+
+cdef void multiply(SparseRows *rows, Matrix *matrix, float *y, int n_examples) noexcept nogil:
+    """y[e, :] += sum_i value[e, i] * matrix[i, :] for each example e: a matrix product."""
+    cdef int block, e, start, stop
+    cdef Py_ssize_t row
+    for block in range(matrix.n_blocks):         # BLOCKED: this block of the matrix stays in cache
+        for e in range(n_examples):              # while all examples pass by
+            start = rows.border[e * (matrix.n_blocks + 1) + block]
+            stop = rows.border[e * (matrix.n_blocks + 1) + block + 1]
+            row = <Py_ssize_t>e * matrix.rows + start
+            simd.add_rows(y + <Py_ssize_t>e * matrix.stride, matrix.stride, matrix.data,
+                          matrix.stride, rows.index + row, rows.value + row, stop - start)
+
+
+cdef void add_outer(SparseRows *rows, float *g, Matrix *matrix, int n_examples) noexcept nogil:
+    """matrix[i, :] += sum over e of value[e, i] * g[e, :]: the gradient of a matrix product."""
+    cdef int block, e, start, stop
+    cdef Py_ssize_t row
+    for block in range(matrix.n_blocks):         # BLOCKED, as above
+        for e in range(n_examples):
+            start = rows.border[e * (matrix.n_blocks + 1) + block]
+            stop = rows.border[e * (matrix.n_blocks + 1) + block + 1]
+            row = <Py_ssize_t>e * matrix.rows + start
+            simd.add_to_rows(matrix.data, matrix.stride, rows.index + row, rows.value + row,
+                             stop - start, g + <Py_ssize_t>e * matrix.stride, matrix.stride)
+
+
+# ------------------------------------------------------------------------------------- local SGD
+
+cdef void forward(Layer *layers, int n_layers, int n_examples) noexcept nogil:
+    """a_1 = relu(x W_1 + b_1), ..., a_L = softmax(a_{L-1} W_L + b_L); inputs of layer 1 are listed."""
+    cdef int l, e, j
+    cdef Layer *layer
+    cdef float *a
+    for l in range(n_layers):
+        layer = &layers[l]
+        for e in range(n_examples):
+            a = layer.a + <Py_ssize_t>e * layer.W.stride
+            if l > 0:
+                list_nonzeros(layers[l - 1].a + <Py_ssize_t>e * layers[l - 1].W.stride, layer.n_in,
+                              &layer.W, &layer.inputs, e)
+            memcpy(a, layer.b, layer.W.stride * sizeof(float))
+        multiply(&layer.inputs, &layer.W, layer.a, n_examples)
+        for e in range(n_examples):
+            a = layer.a + <Py_ssize_t>e * layer.W.stride
+            if l < n_layers - 1:
+                for j in range(layer.n_out):
+                    a[j] = 0 if a[j] < 0 else a[j]      # relu; written so that NaN stays NaN
+            else:
+                softmax(a, layer.n_out)
+
+
+cdef void softmax(float *z, int n) noexcept nogil:
+    """z <- exp(z) / sum(exp(z)); the largest is subtracted first, so that exp cannot overflow."""
+    cdef float largest = z[0], total = 0
+    cdef int j
+    for j in range(1, n):
+        largest = max(largest, z[j])
+    for j in range(n):
+        z[j] = expf(z[j] - largest)
+        total += z[j]
+    for j in range(n):
+        z[j] /= total
+
+
+cdef void backward(Layer *layers, int n_layers, const long long *labels, int n_examples,
+                   float step) noexcept nogil:
+    """One chunk's part of the step -lr * gradient, added to dW, db of every layer.
+
+    Last layer: g = step * (p - onehot(y)), with step = -lr / B. Going down: g = (g W^T) where the
+    ReLU was open. Then dW += a^T g and db += g, for W^T the same with the roles exchanged.
+    """
+    cdef int l, e, j
+    cdef Layer *layer
+    cdef Layer *below
+    cdef float *a
+    cdef float *g
+    layer = &layers[n_layers - 1]
+    for e in range(n_examples):
+        a = layer.a + <Py_ssize_t>e * layer.W.stride
+        g = layer.g + <Py_ssize_t>e * layer.W.stride
+        for j in range(layer.n_out):
+            g[j] = step * (a[j] - (j == labels[e]))
+    for l in range(n_layers - 1, 0, -1):
+        layer = &layers[l]
+        below = &layers[l - 1]
+        memset(below.g, 0, <size_t>n_examples * below.W.stride * sizeof(float))
+        for e in range(n_examples):
+            list_nonzeros(layer.g + <Py_ssize_t>e * layer.W.stride, layer.n_out, &layer.WT,
+                          &layer.steps, e)
+        multiply(&layer.steps, &layer.WT, below.g, n_examples)
+        for j in range(n_examples * below.W.stride):
+            below.g[j] = 0 if below.a[j] == 0 else below.g[j]
+    for l in range(n_layers):
+        layer = &layers[l]
+        add_outer(&layer.inputs, layer.g, &layer.dW, n_examples)
+        if l > 0:
+            add_outer(&layer.steps, layers[l - 1].a, &layer.dWT, n_examples)
+        for e in range(n_examples):
+            g = layer.g + <Py_ssize_t>e * layer.W.stride
+            for j in range(layer.n_out):
+                layer.db[j] += g[j]
+
+
+cdef void apply_large_batch(Layer *layers, int n_layers) noexcept nogil:
+    """W += dW for batches that came in several chunks; dW is emptied for the next batch."""
+    cdef int l
+    for l in range(n_layers):
+        add_and_clear(layers[l].W.data, layers[l].dW.data,
+                      <Py_ssize_t>layers[l].W.rows * layers[l].W.stride)
+        add_and_clear(layers[l].b, layers[l].db, layers[l].W.stride)
+        if l > 0:
+            add_and_clear(layers[l].WT.data, layers[l].dWT.data,
+                          <Py_ssize_t>layers[l].WT.rows * layers[l].WT.stride)
+
+
+cdef void add_and_clear(float *to, float *what, Py_ssize_t n) noexcept nogil:
+    cdef Py_ssize_t i
+    for i in range(n):
+        to[i] += what[i]
+        what[i] = 0
+
+
+cdef bint all_finite(const float *x, Py_ssize_t n) noexcept nogil:
+    """No NaN, no infinity: their exponent bits are all ones."""
+    cdef const unsigned int *bits = <const unsigned int *>x
+    cdef unsigned int bad = 0
+    cdef Py_ssize_t i
+    for i in range(n):
+        bad |= (bits[i] & 0x7F800000u) == 0x7F800000u
+    return not bad
+
+
+def local_sgd(layer_sizes, const float[::1] params, const float[:, ::1] x,
+              const long long[::1] y, const long long[:, ::1] order, int batch_size, float lr,
+              float[::1] out):
+    """Mini-batch SGD from ``params``; the trained parameters go to ``out``.
+
+    For each epoch e and each batch of ``batch_size`` rows of order[e] (the last may be smaller):
+    params <- params - lr * gradient of the mean cross-entropy over the batch.
+
+    layer_sizes: (784, 200, 10) and the like; params, out: (P,) float32, may be the same array;
+    x: (n, features) float32; y: (n,) int64; order: (epochs, m) int64, rows of x in the order of
+    the visits. Read-only arrays are fine, none is kept. Sums over a batch run in the order of the
+    visits; sums over inputs run in order of the index, in up to eight partial sums.
+    Returns 0, or the 1-based epoch after which a parameter was not finite (training stops there).
+    Raises ValueError for an array of the wrong size, a row or a label out of range; MemoryError.
+    """
+    cdef Py_ssize_t epoch, start, n_visits = order.shape[1]
+    cdef int n_batch, result = 0
+    cdef Workspace work
+    check_sizes(layer_sizes, params, x, y, order, batch_size, out)
+    work = Workspace(layer_sizes, min(batch_size, n_visits) > MAX_CHUNK)
+    with nogil:
+        work.load(params)
+        for epoch in range(order.shape[0]):
+            start = 0
+            while start < n_visits:
+                n_batch = <int>min(batch_size, n_visits - start)
+                step_of_batch(work, x, y, &order[epoch, start], n_batch, lr)
+                start += n_batch
+            work.store(out)
+            if not all_finite(&out[0], out.shape[0]):
+                result = <int>(epoch + 1)
+                break
+    return result
+
+
+cdef void step_of_batch(Workspace work, const float[:, ::1] x, const long long[::1] y,
+                        const long long *visits, int n_batch, float lr) noexcept nogil:
+    """One step of SGD: W += -lr * gradient of the mean loss over the rows ``visits`` of x."""
+    cdef long long labels[MAX_CHUNK]
+    cdef int e, n_chunk, start = 0
+    while start < n_batch:
+        n_chunk = min(<int>MAX_CHUNK, n_batch - start)
+        for e in range(n_chunk):
+            labels[e] = y[visits[start + e]]
+            list_nonzeros(&x[visits[start + e], 0], work.layers[0].n_in, &work.layers[0].W,
+                          &work.layers[0].inputs, e)
+        forward(work.layers, work.n_layers, n_chunk)
+        backward(work.layers, work.n_layers, labels, n_chunk, -lr / n_batch)
+        start += n_chunk
+    if work.large_batch:
+        apply_large_batch(work.layers, work.n_layers)
+
+
+cdef check_sizes(layer_sizes, const float[::1] params, const float[:, ::1] x,
+                 const long long[::1] y, const long long[:, ::1] order, int batch_size,
+                 float[::1] out):
+    """What memory safety needs, checked here too, whoever calls. ValueError names the argument."""
+    cdef Py_ssize_t i, j, n_classes, n_params = 0
+    if len(layer_sizes) < 2 or min(layer_sizes) < 1:
+        raise ValueError(f"layer_sizes must be two or more positive numbers, got {layer_sizes}")
+    for n_in, n_out in zip(layer_sizes, layer_sizes[1:]):
+        n_params += (n_in + 1) * n_out
+    n_classes = n_out
+    if params.shape[0] != n_params or out.shape[0] != n_params:
+        raise ValueError(f"params and out must have {n_params} numbers, "
+                         f"got {params.shape[0]} and {out.shape[0]}")
+    if x.shape[1] != layer_sizes[0] or x.shape[0] != y.shape[0]:
+        raise ValueError(f"x must have shape ({y.shape[0]}, {layer_sizes[0]}), "
+                         f"got ({x.shape[0]}, {x.shape[1]})")
+    if batch_size < 1 or order.shape[0] < 1 or order.shape[1] < 1:
+        raise ValueError("batch_size and both sides of order must be at least 1")
+    for i in range(order.shape[0]):
+        for j in range(order.shape[1]):
+            if not 0 <= order[i, j] < x.shape[0]:
+                raise ValueError(f"order must hold rows 0 to {x.shape[0] - 1}, got {order[i, j]}")
+            if not 0 <= y[order[i, j]] < n_classes:
+                raise ValueError(f"y must hold classes 0 to {n_classes - 1}, got {y[order[i, j]]}")
+
+
+cdef class Workspace:
+    """The memory of one call, taken in one piece: padded copies of the weights, and scratch."""
+
+    cdef Layer *layers
+    cdef char *memory
+    cdef int n_layers
+    cdef readonly bint large_batch
+
+    def __cinit__(self, layer_sizes, bint large_batch):
+        cdef int l
+        cdef size_t needed
+        self.n_layers = len(layer_sizes) - 1
+        self.large_batch = large_batch
+        self.layers = <Layer *>calloc(self.n_layers, sizeof(Layer))
+        if self.layers == NULL:
+            raise MemoryError("local_sgd: no memory for the layers")
+        for l in range(self.n_layers):
+            self.layers[l].n_in = layer_sizes[l]
+            self.layers[l].n_out = layer_sizes[l + 1]
+        needed = self.lay_out(NULL)                     # a dry run counts the bytes
+        self.memory = <char *>calloc(needed + ALIGN, 1)
+        if self.memory == NULL:
+            raise MemoryError(f"local_sgd: no memory for {needed} bytes of workspace")
+        self.lay_out(self.memory + (ALIGN - <size_t>self.memory % ALIGN))
+
+    def __dealloc__(self):
+        free(self.layers)
+        free(self.memory)
+
+    cdef size_t lay_out(self, char *memory) noexcept:
+        """Point every array of every layer into ``memory``; returns the bytes used."""
+        cdef int l
+        cdef size_t used = 0
+        cdef Layer *layer
+        for l in range(self.n_layers):
+            layer = &self.layers[l]
+            used = place_matrix(&layer.W, layer.n_in, layer.n_out, memory, used)
+            used = place(<void **>&layer.b, layer.W.stride, memory, used)
+            used = place(<void **>&layer.a, MAX_CHUNK * layer.W.stride, memory, used)
+            used = place(<void **>&layer.g, MAX_CHUNK * layer.W.stride, memory, used)
+            used = place_rows(&layer.inputs, &layer.W, memory, used)
+            if l > 0:
+                used = place_matrix(&layer.WT, layer.n_out, layer.n_in, memory, used)
+                used = place_rows(&layer.steps, &layer.WT, memory, used)
+            layer.dW, layer.dWT, layer.db = layer.W, layer.WT, layer.b
+            if self.large_batch:
+                used = place_matrix(&layer.dW, layer.n_in, layer.n_out, memory, used)
+                used = place(<void **>&layer.db, layer.W.stride, memory, used)
+                if l > 0:
+                    used = place_matrix(&layer.dWT, layer.n_out, layer.n_in, memory, used)
+        return used
+
+    cdef void load(self, const float[::1] params) noexcept nogil:
+        """Copy the flat vector into the padded matrices, W and its transpose."""
+        cdef int l, i, j
+        cdef Py_ssize_t at = 0
+        cdef Layer *layer
+        for l in range(self.n_layers):
+            layer = &self.layers[l]
+            for i in range(layer.n_in):
+                for j in range(layer.n_out):
+                    layer.W.data[<Py_ssize_t>i * layer.W.stride + j] = params[at]
+                    if l > 0:
+                        layer.WT.data[<Py_ssize_t>j * layer.WT.stride + i] = params[at]
+                    at += 1
+            for j in range(layer.n_out):
+                layer.b[j] = params[at]
+                at += 1
+
+    cdef void store(self, float[::1] out) noexcept nogil:
+        """Copy the padded matrices back into the flat vector."""
+        cdef int l, i
+        cdef Py_ssize_t at = 0
+        cdef Layer *layer
+        for l in range(self.n_layers):
+            layer = &self.layers[l]
+            for i in range(layer.n_in):
+                memcpy(&out[at], layer.W.data + <Py_ssize_t>i * layer.W.stride,
+                       layer.n_out * sizeof(float))
+                at += layer.n_out
+            memcpy(&out[at], layer.b, layer.n_out * sizeof(float))
+            at += layer.n_out
+
+
+cdef size_t place(void **pointer, size_t n, char *memory, size_t used) noexcept:
+    """Give ``pointer`` room for n 4-byte numbers behind the ``used`` bytes; returns the new used."""
+    pointer[0] = NULL if memory == NULL else memory + used
+    return used + (n * 4 + ALIGN - 1) // ALIGN * ALIGN
+
+
+cdef size_t place_matrix(Matrix *matrix, int rows, int columns, char *memory, size_t used) noexcept:
+    matrix.rows = rows
+    matrix.stride = padded(columns)
+    matrix.block = max(1, CACHE // (4 * matrix.stride))
+    matrix.n_blocks = (rows + matrix.block - 1) // matrix.block
+    return place(<void **>&matrix.data, <size_t>rows * matrix.stride, memory, used)
+
+
+cdef size_t place_rows(SparseRows *rows, Matrix *matrix, char *memory, size_t used) noexcept:
+    # One number more than the matrix has rows: list_nonzeros writes before it knows if it keeps.
+    used = place(<void **>&rows.index, <size_t>MAX_CHUNK * matrix.rows + 1, memory, used)
+    used = place(<void **>&rows.value, <size_t>MAX_CHUNK * matrix.rows + 1, memory, used)
+    return place(<void **>&rows.border, MAX_CHUNK * (matrix.n_blocks + 1), memory, used)

@@ -1,0 +1,88 @@
+"""The kernels once more, in NumPy: oracle of the tests, text to read, fallback without a compiler.
+
+Same functions, same signatures and same meaning as ``_kernels.pyx``. Arguments are assumed valid:
+``training`` and ``aggregation`` check them before they call either module.
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import numpy as np
+
+SIMD = "numpy"
+
+
+def weighted_average(updates, coefficients, out):
+    """out = sum_k coefficients[k] * updates[k], summed in float64, in the order of k.
+
+    updates: (K, P) array or list of K arrays (P,), float32 or float64; coefficients: (K,) float64
+    that sum to 1; out: (P,), same dtype as the updates, written in place.
+    """
+    total = np.zeros(len(out), dtype=np.float64)
+    for update, coefficient in zip(updates, coefficients, strict=True):
+        total += coefficient * update.astype(np.float64)
+    out[:] = total
+
+
+def layers(params, layer_sizes):
+    """Views [(W, b), ...] into the flat vector: W (inputs, outputs) row-major, then b."""
+    views, start = [], 0
+    for n_in, n_out in pairwise(layer_sizes):
+        end = start + n_in * n_out
+        views.append((params[start:end].reshape(n_in, n_out), params[end : end + n_out]))
+        start = end + n_out
+    return views
+
+
+def forward(weights, x):
+    """Activations [x, a_1, ..., a_last]: ReLU between the layers, probabilities at the end."""
+    activations = [x]
+    for W, b in weights[:-1]:
+        activations.append(np.maximum(activations[-1] @ W + b, 0))
+    W, b = weights[-1]
+    z = activations[-1] @ W + b
+    z -= z.max(axis=1, keepdims=True)
+    p = np.exp(z)
+    p /= p.sum(axis=1, keepdims=True)
+    activations.append(p)
+    return activations
+
+
+def gradients(weights, x, y):
+    """Gradients [(dW, db), ...] of the mean cross-entropy over the batch: back-propagation."""
+    activations = forward(weights, x)
+    dz = activations[-1].copy()
+    dz[np.arange(len(y)), y] -= 1
+    dz /= len(y)
+    grads = []
+    for (W, _), a in zip(reversed(weights), reversed(activations[:-1]), strict=True):
+        grads.append((a.T @ dz, dz.sum(axis=0)))
+        dz = (dz @ W.T) * (a > 0)
+    return grads[::-1]
+
+
+def local_sgd(layer_sizes, params, x, y, order, batch_size, lr, out):
+    """Mini-batch SGD from ``params``; the trained parameters go to ``out``.
+
+    For each epoch e and each batch of ``batch_size`` rows of order[e] (the last may be smaller):
+    params <- params - lr * gradient of the mean cross-entropy over the batch.
+
+    layer_sizes: (784, 200, 10) and the like; params, out: (P,) float32; x: (n, features) float32;
+    y: (n,) int64; order: (epochs, m) int64, rows of x in the order of the visits.
+    Returns 0, or the 1-based epoch after which a parameter was not finite (training stops there).
+    """
+    out[:] = params
+    weights = layers(out, layer_sizes)
+    lr = np.float32(lr)
+    with np.errstate(over="ignore", invalid="ignore"):
+        for epoch, visits in enumerate(order, start=1):
+            for start in range(0, len(visits), batch_size):
+                batch = visits[start : start + batch_size]
+                grads = gradients(weights, x[batch], y[batch])
+                for (W, b), (dW, db) in zip(weights, grads, strict=True):
+                    W -= lr * dW
+                    b -= lr * db
+            if not np.isfinite(out).all():
+                return epoch
+    return 0

@@ -1,0 +1,30 @@
+"""Data that many tests share. Small and made here, except MNIST, which is loaded once."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import fedcore as fc
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="session")
+def mnist():
+    """(train, test), as the lessons load it."""
+    return fc.datasets.load_mnist()
+
+
+@pytest.fixture
+def digits(rng):
+    """A small problem like MNIST: 120 sparse examples in [0, 1], 64 features, 5 classes."""
+    x = rng.random((120, 64), dtype=np.float32)
+    x[rng.random(x.shape) < 0.7] = 0
+    y = rng.integers(0, 5, 120)
+    return x, y
+
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(20261124)

@@ -1,0 +1,239 @@
+"""The compiled kernel against its NumPy twin, and its own last line of defence.
+
+Tolerances are relative, in the L2 norm of the change that training makes:
+one step 1e-5; five epochs 1e-5 for softmax regression, 2e-2 for networks. Networks get more room
+because a ReLU input within rounding of 0 may fall on either side, and that example's step then
+differs as a whole; without such a case they agree to 1e-5 too.
+"""
+
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from fedcore import _core, _reference
+from fedcore.models import MLP
+from fedcore.training import epoch_orders
+
+kernels = pytest.importorskip("fedcore._kernels") if _core.COMPILED else None
+pytestmark = pytest.mark.skipif(kernels is None, reason="the compiled core is not built")
+
+SHAPES = [(64, 5), (64, 1, 5), (64, 7, 5), (64, 16, 5), (64, 33, 17, 5), (64, 8, 9, 10, 5)]
+# Widths on both sides of what the vector registers hold (16 x 16 floats), and many cache blocks.
+WIDE = [(64, 255, 5), (64, 256, 5), (64, 257, 5), (64, 530, 5), (64, 5, 300, 5), (64, 40)]
+
+
+def change(module, sizes, params, x, y, order, batch_size, lr):
+    out = np.full_like(params, np.nan)
+    assert module.local_sgd(sizes, params, x, y, order, batch_size, lr, out) == 0
+    return out - params
+
+
+def relative(difference, size):
+    return np.linalg.norm(difference) / np.linalg.norm(size)
+
+
+def compare(sizes, x, y, order, batch_size, lr=0.05):
+    params = MLP(*sizes).init(seed=1)
+    ours = change(kernels, sizes, params, x, y, order, batch_size, lr)
+    theirs = change(_reference, sizes, params, x, y, order, batch_size, lr)
+    return relative(ours - theirs, theirs)
+
+
+@pytest.mark.parametrize("sizes", SHAPES + WIDE)
+@pytest.mark.parametrize("batch_size", [1, 2, 10, 31, 32, 33, 64, 65, 120])
+def test_one_step(sizes, batch_size, digits, rng):
+    x, _ = digits
+    y = rng.integers(0, sizes[-1], len(x))
+    order = rng.permutation(len(x))[np.newaxis, :batch_size]
+    # lr = 1, so that the step is not lost in the rounding of the parameters it is added to.
+    assert compare(sizes, x, y, order, batch_size, lr=1.0) < 1e-5
+
+
+@pytest.mark.parametrize("sizes", SHAPES)
+@pytest.mark.parametrize("scale", [1, 100], ids=["sparse", "dense"])
+def test_one_epoch_with_a_small_last_batch(sizes, scale, digits, rng):
+    x, y = digits
+    if scale == 100:
+        x = rng.normal(size=x.shape).astype(np.float32)
+    order = rng.permutation(len(x))[np.newaxis, :117]
+    tolerance = 1e-5 if len(sizes) == 2 else 2e-2
+    assert compare(sizes, x, y, order, batch_size=10) < tolerance
+
+
+@pytest.mark.parametrize(
+    ("sizes", "tolerance"), [((784, 10), 1e-5), ((784, 50, 10), 2e-2), ((784, 200, 200, 10), 2e-2)]
+)
+@pytest.mark.parametrize("batch_size", [10, 600])
+def test_five_epochs_of_mnist(sizes, tolerance, batch_size, mnist):
+    train, _ = mnist
+    order = epoch_orders(600, 5, seed=0, client=3)
+    assert compare(sizes, train.x[:600], train.y[:600], order, batch_size) < tolerance
+
+
+def test_steps_are_the_gradient(digits):
+    """One step from params must be exactly -lr times the gradient that models.py computes."""
+    x, y = digits
+    model = MLP(64, 33, 17, 5)
+    params = model.init(seed=2)
+    order = np.arange(len(x))[np.newaxis]
+    step = change(kernels, model.layer_sizes, params, x, y, order, len(x), 0.5)
+    gradient = model.gradient(params.astype(np.float64), x, y)
+    assert relative(step + 0.5 * gradient, step) < 1e-5
+
+
+def test_softmax_against_scikit_learn(digits):
+    """Full-batch descent from our kernel ends where scikit-learn's optimiser does."""
+    from sklearn.linear_model import LogisticRegression
+
+    x, _ = digits
+    x = x[:, :6].copy()
+    y = (x @ np.arange(1, 7) > np.median(x @ np.arange(1, 7))).astype(np.int64)
+    y[::3] = 1 - y[::3]  # not separable, so that the optimum is finite
+    reg = LogisticRegression(C=1e9, tol=1e-10, max_iter=5000).fit(x.astype(float), y)
+    model = MLP(6, 2)
+    order = np.tile(np.arange(len(x)), (4000, 1))
+    out = np.empty(model.n_params, np.float32)
+    kernels.local_sgd((6, 2), model.init() * 0, x, y, order, len(x), 1.0, out)
+    [(W, b)] = model.unflatten(out)
+    np.testing.assert_allclose(W[:, 1] - W[:, 0], reg.coef_[0], atol=2e-3)
+    assert b[1] - b[0] == pytest.approx(reg.intercept_[0], abs=2e-3)
+
+
+def test_read_only_and_memory_mapped_inputs(digits, tmp_path):
+    x, y = digits
+    sizes, params = (64, 7, 5), MLP(64, 7, 5).init()
+    order = epoch_orders(len(x), 2, seed=0)
+    expected = change(kernels, sizes, params, x, y, order, 10, 0.1)
+    for name, array in (("x", x), ("y", y), ("params", params), ("order", order)):
+        np.save(tmp_path / f"{name}.npy", array)
+    mapped = [np.load(tmp_path / f"{n}.npy", mmap_mode="r") for n in ("params", "x", "y", "order")]
+    assert not mapped[1].flags.writeable
+    out = np.empty_like(params)
+    kernels.local_sgd(sizes, *mapped, 10, 0.1, out)
+    np.testing.assert_array_equal(out - params, expected)
+
+
+def test_out_may_be_params(digits):
+    x, y = digits
+    order = epoch_orders(len(x), 1, seed=0)
+    params = MLP(64, 7, 5).init()
+    separate = np.empty_like(params)
+    kernels.local_sgd((64, 7, 5), params, x, y, order, 10, 0.1, separate)
+    kernels.local_sgd((64, 7, 5), params, x, y, order, 10, 0.1, params)
+    np.testing.assert_array_equal(params, separate)
+
+
+@pytest.mark.parametrize("sizes", [(64, 5), (64, 7, 5)])
+@pytest.mark.parametrize("module", [kernels, _reference], ids=["compiled", "reference"])
+def test_reports_the_epoch_that_diverged(module, sizes, digits):
+    x, y = digits
+    params, out = MLP(*sizes).init(), np.empty(MLP(*sizes).n_params, np.float32)
+    order = epoch_orders(len(x), 3, seed=0)
+    assert module.local_sgd(sizes, params, x, y, order, 10, 0.1, out) == 0
+    assert module.local_sgd(sizes, params, x, y, order, 10, 3e38, out) == 1
+    poisoned = x.copy()
+    poisoned[5, 5] = np.nan
+    assert module.local_sgd(sizes, params, poisoned, y, order, 10, 0.1, out) == 1
+
+
+def call(**changes):
+    arguments = {
+        "layer_sizes": (4, 3),
+        "params": np.zeros(15, np.float32),
+        "x": np.zeros((6, 4), np.float32),
+        "y": np.zeros(6, np.int64),
+        "order": np.zeros((1, 6), np.int64),
+        "batch_size": 2,
+        "lr": 0.1,
+        "out": np.zeros(15, np.float32),
+    } | changes
+    return kernels.local_sgd(*arguments.values())
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"layer_sizes": (4,)}, "layer_sizes must be two or more positive"),
+        ({"layer_sizes": (4, 0)}, "layer_sizes must be two or more positive"),
+        ({"params": np.zeros(14, np.float32)}, "params and out must have 15 numbers"),
+        ({"out": np.zeros(16, np.float32)}, "params and out must have 15 numbers"),
+        ({"x": np.zeros((6, 5), np.float32)}, "x must have shape"),
+        ({"y": np.zeros(5, np.int64)}, "x must have shape"),
+        ({"y": np.full(6, 3)}, "y must hold classes 0 to 2, got 3"),
+        ({"y": np.full(6, -1)}, "y must hold classes 0 to 2, got -1"),
+        ({"order": np.full((1, 6), 6)}, "order must hold rows 0 to 5, got 6"),
+        ({"order": np.full((1, 6), -1)}, "order must hold rows 0 to 5, got -1"),
+        ({"order": np.zeros((0, 6), np.int64)}, "both sides of order"),
+        ({"order": np.zeros((1, 0), np.int64)}, "both sides of order"),
+        ({"batch_size": 0}, "batch_size and both sides"),
+        ({"x": np.zeros((6, 4))}, "Buffer dtype mismatch"),
+        ({"x": np.zeros((6, 8), np.float32)[:, ::2]}, "not C"),
+    ],
+)
+def test_kernel_itself_refuses_what_would_be_unsafe(changes, message):
+    assert call() == 0
+    with pytest.raises(ValueError, match=message):
+        call(**changes)
+
+
+@pytest.mark.parametrize("level", ["baseline", "avx2", "avx512"])
+def test_every_instruction_set_gives_the_same_answer(level, tmp_path):
+    """Each level runs in a process of its own; all must agree with the reference."""
+    program = tmp_path / "one_epoch.py"
+    program.write_text(
+        "import sys, numpy as np\n"
+        "from fedcore import _kernels, _reference\n"
+        "from fedcore.models import MLP\n"
+        "rng = np.random.default_rng(0)\n"
+        "x = rng.random((90, 50), dtype=np.float32); x[x < 0.6] = 0\n"
+        "y = rng.integers(0, 4, 90); order = rng.permutation(90)[None]\n"
+        "print(_kernels.SIMD)\n"
+        "for sizes in [(50, 4), (50, 9, 4), (50, 100, 41, 4), (50, 300, 4)]:\n"
+        "    p = MLP(*sizes).init(1); a = p.copy(); b = p.copy()\n"
+        "    _kernels.local_sgd(sizes, p, x, y, order[:, :10], 10, 0.1, a)\n"
+        "    _reference.local_sgd(sizes, p, x, y, order[:, :10], 10, 0.1, b)\n"
+        "    print(np.linalg.norm(a - b) / np.linalg.norm(b - p))\n"
+    )
+    env = os.environ | {"FEDCORE_SIMD": level}
+    done = subprocess.run(
+        [sys.executable, program], env=env, capture_output=True, text=True, check=False
+    )
+    if "must name a level that this processor has" in done.stderr:
+        pytest.skip(f"this processor has no {level}")
+    assert done.returncode == 0, done.stderr
+    name, *errors = done.stdout.split()
+    assert name == level
+    assert len(errors) == 4
+    assert max(map(float, errors)) < 1e-5
+
+
+def test_unknown_instruction_set_is_refused():
+    done = subprocess.run(
+        [sys.executable, "-c", "import fedcore._kernels"],
+        env=os.environ | {"FEDCORE_SIMD": "mmx"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode != 0
+    assert "FEDCORE_SIMD must name a level" in done.stderr
+    assert "'mmx'" in done.stderr
+
+
+def test_without_the_compiled_core_it_runs_and_says_so_once(digits):
+    program = (
+        "import sys; sys.modules['fedcore._kernels'] = None\n"
+        "import fedcore as fc, numpy as np\n"
+        "assert fc.info()['compiled'] is False, fc.info()\n"
+        "m = fc.models.Softmax(4, 3)\n"
+        "p = fc.local_sgd(m, m.init(), np.eye(4, dtype='f4')[:3], np.array([0, 1, 2]), lr=1.0)\n"
+        "print(m.accuracy(p, np.eye(4, dtype='f4')[:3], np.array([0, 1, 2])))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "1.0"
+    assert done.stderr.count("runs without its compiled core") == 1
