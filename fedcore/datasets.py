@@ -67,7 +67,8 @@ def load_mnist(folder: str | Path | None = None) -> tuple[Dataset, Dataset]:
     (default: those shipped with the package; source and licence are in data/README.md).
 
     Raises FileNotFoundError for a missing file and ValueError for one that is not what its name
-    says, each with file, expected and found. Memory: 221 MB for the arrays and about 3 MB while reading.
+    says, each with file, expected and found. Memory: 221 MB for the arrays, about 3 MB more while
+    reading.
     """
     folder = DATA if folder is None else Path(folder)
     return _read_split(folder, "train", 60_000), _read_split(folder, "t10k", 10_000)
