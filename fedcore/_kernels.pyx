@@ -14,7 +14,8 @@ they are compiled once per instruction set. What is left here is which rows, in 
 Three tricks make it fast. Each is marked where it is used:
 
     SPARSE   four of five MNIST pixels are 0, and so is about half of a ReLU layer. We list what
-             is not 0, once per example, and never touch the rows of W that belong to zeros.
+             is not 0 and never touch the rows of W that belong to zeros. The lists of a client's
+             examples are made in its first epoch and kept for the others.
     BLOCKED  W of 784 x 200 floats does not fit in the fastest cache. We take a block of its rows
              that does, and bring all examples of the batch through it before the next block.
     PADDED   rows are padded with zeros to a multiple of 16 floats, so that vector instructions
@@ -130,6 +131,7 @@ cdef _average_float64(updates, const double[::1] coefficients, double[::1] out):
 cdef enum:
     MAX_CHUNK = 32       # examples handled together; larger batches add up their gradients first
     CACHE = 24576        # bytes of W that one block may take: half of a usual first-level cache
+    KEEP = 1 << 21       # numbers in a client's examples up to which their lists are kept (16 MB)
     ALIGN = 64           # bytes: one cache line, one AVX-512 vector
 
 cdef struct Matrix:      # PADDED: element (i, j) is data[i * stride + j], stride % 16 == 0
@@ -139,10 +141,12 @@ cdef struct Matrix:      # PADDED: element (i, j) is data[i * stride + j], strid
     int block            # rows that fit in CACHE
     int n_blocks
 
-cdef struct SparseRows:  # SPARSE: for each example, what is not 0, cut at the block borders
-    int *index           # (MAX_CHUNK, rows): which row of the matrix
-    float *value         # (MAX_CHUNK, rows): times what
-    int *border          # (MAX_CHUNK, n_blocks + 1): where each block starts in the two above
+cdef struct SparseRows:  # SPARSE: lists of what is not 0, cut at the block borders
+    int *index           # (n_lists, stride): which row of the matrix
+    float *value         # (n_lists, stride): times what
+    int stride           # 16 more than the matrix has rows: nonzeros writes past what it finds
+    int *border          # (n_lists, n_blocks + 1): where each block starts in the two above
+    int list[MAX_CHUNK]  # which list belongs to example e of the chunk
 
 cdef struct Layer:
     int n_in
@@ -162,11 +166,11 @@ cdef inline int padded(int n) noexcept nogil:
     return (n + 15) // 16 * 16
 
 
-cdef void list_nonzeros(const float *x, int n, Matrix *matrix, SparseRows *rows, int example) noexcept nogil:
+cdef void list_nonzeros(const float *x, int n, Matrix *matrix, SparseRows *rows, int which) noexcept nogil:
     """SPARSE: note where x is not 0. A NaN is not 0 either, so it is kept and comes out at the end."""
-    cdef int *index = rows.index + <Py_ssize_t>example * matrix.rows
-    cdef float *value = rows.value + <Py_ssize_t>example * matrix.rows
-    cdef int *border = rows.border + <Py_ssize_t>example * (matrix.n_blocks + 1)
+    cdef int *index = rows.index + <Py_ssize_t>which * rows.stride
+    cdef float *value = rows.value + <Py_ssize_t>which * rows.stride
+    cdef int *border = rows.border + <Py_ssize_t>which * (matrix.n_blocks + 1)
     cdef int block, found = 0
     for block in range(matrix.n_blocks):
         border[block] = found
@@ -177,28 +181,29 @@ cdef void list_nonzeros(const float *x, int n, Matrix *matrix, SparseRows *rows,
 
 cdef void multiply(SparseRows *rows, Matrix *matrix, float *y, int n_examples) noexcept nogil:
     """y[e, :] += sum_i value[e, i] * matrix[i, :] for each example e: a matrix product."""
-    cdef int block, e, start, stop
-    cdef Py_ssize_t row
+    cdef int block, e
+    cdef int *border
+    cdef Py_ssize_t first
     for block in range(matrix.n_blocks):         # BLOCKED: this block of the matrix stays in cache
         for e in range(n_examples):              # while all examples pass by
-            start = rows.border[e * (matrix.n_blocks + 1) + block]
-            stop = rows.border[e * (matrix.n_blocks + 1) + block + 1]
-            row = <Py_ssize_t>e * matrix.rows + start
+            border = rows.border + <Py_ssize_t>rows.list[e] * (matrix.n_blocks + 1) + block
+            first = <Py_ssize_t>rows.list[e] * rows.stride + border[0]
             simd.add_rows(y + <Py_ssize_t>e * matrix.stride, matrix.stride, matrix.data,
-                          matrix.stride, rows.index + row, rows.value + row, stop - start)
+                          matrix.stride, rows.index + first, rows.value + first,
+                          border[1] - border[0])
 
 
 cdef void add_outer(SparseRows *rows, float *g, Matrix *matrix, int n_examples) noexcept nogil:
     """matrix[i, :] += sum over e of value[e, i] * g[e, :]: the gradient of a matrix product."""
-    cdef int block, e, start, stop
-    cdef Py_ssize_t row
+    cdef int block, e
+    cdef int *border
+    cdef Py_ssize_t first
     for block in range(matrix.n_blocks):         # BLOCKED, as above
         for e in range(n_examples):
-            start = rows.border[e * (matrix.n_blocks + 1) + block]
-            stop = rows.border[e * (matrix.n_blocks + 1) + block + 1]
-            row = <Py_ssize_t>e * matrix.rows + start
-            simd.add_to_rows(matrix.data, matrix.stride, rows.index + row, rows.value + row,
-                             stop - start, g + <Py_ssize_t>e * matrix.stride, matrix.stride)
+            border = rows.border + <Py_ssize_t>rows.list[e] * (matrix.n_blocks + 1) + block
+            first = <Py_ssize_t>rows.list[e] * rows.stride + border[0]
+            simd.add_to_rows(matrix.data, matrix.stride, rows.index + first, rows.value + first,
+                             border[1] - border[0], g + <Py_ssize_t>e * matrix.stride, matrix.stride)
 
 
 # ------------------------------------------------------------------------------------- local SGD
@@ -213,6 +218,7 @@ cdef void forward(Layer *layers, int n_layers, int n_examples) noexcept nogil:
         for e in range(n_examples):
             a = layer.a + <Py_ssize_t>e * layer.W.stride
             if l > 0:
+                layer.inputs.list[e] = e
                 list_nonzeros(layers[l - 1].a + <Py_ssize_t>e * layers[l - 1].W.stride, layer.n_in,
                               &layer.W, &layer.inputs, e)
             memcpy(a, layer.b, layer.W.stride * sizeof(float))
@@ -262,6 +268,7 @@ cdef void backward(Layer *layers, int n_layers, const long long *labels, int n_e
         below = &layers[l - 1]
         memset(below.g, 0, <size_t>n_examples * below.W.stride * sizeof(float))
         for e in range(n_examples):
+            layer.steps.list[e] = e
             list_nonzeros(layer.g + <Py_ssize_t>e * layer.W.stride, layer.n_out, &layer.WT,
                           &layer.steps, e)
         multiply(&layer.steps, &layer.WT, below.g, n_examples)
@@ -308,51 +315,63 @@ cdef bint all_finite(const float *x, Py_ssize_t n) noexcept nogil:
 
 
 def local_sgd(layer_sizes, const float[::1] params, const float[:, ::1] x,
-              const long long[::1] y, const long long[:, ::1] order, int batch_size, float lr,
-              float[::1] out):
-    """Mini-batch SGD from ``params``; the trained parameters go to ``out``.
+              const long long[::1] y, const long long[::1] part, const long long[:, ::1] order,
+              int batch_size, float lr, float[::1] out):
+    """Mini-batch SGD from ``params`` on the rows ``part`` of x; the result goes to ``out``.
 
-    For each epoch e and each batch of ``batch_size`` rows of order[e] (the last may be smaller):
-    params <- params - lr * gradient of the mean cross-entropy over the batch.
+    For each epoch e and each batch of ``batch_size`` places in order[e] (the last may be smaller):
+    params <- params - lr * gradient of the mean cross-entropy over the rows part[batch] of x.
 
     layer_sizes: (784, 200, 10) and the like; params, out: (P,) float32, may be the same array;
-    x: (n, features) float32; y: (n,) int64; order: (epochs, m) int64, rows of x in the order of
-    the visits. Read-only arrays are fine, none is kept. Sums over a batch run in the order of the
-    visits; sums over inputs run in order of the index, in up to eight partial sums.
-    Returns 0, or the 1-based epoch after which a parameter was not finite (training stops there).
-    Raises ValueError for an array of the wrong size, a row or a label out of range; MemoryError.
+    x: (n, features) float32; y: (n,) int64; part: (m,) int64, the client's rows of x; order:
+    (epochs, visits) int64, places in ``part``. Read-only arrays are fine, none is kept. Sums over
+    a batch run in the order of the visits; sums over inputs run in order of the index, in up to
+    eight partial sums. Returns 0, or the 1-based epoch after which a parameter was not finite
+    (training stops there). Raises ValueError for an array of the wrong size, a row, a place or a
+    label out of range; MemoryError.
     """
-    cdef Py_ssize_t epoch, start, n_visits = order.shape[1]
+    cdef Py_ssize_t epoch, start, n_visits = order.shape[1], n_rows = part.shape[0]
     cdef int n_batch, result = 0
     cdef Workspace work
-    check_sizes(layer_sizes, params, x, y, order, batch_size, out)
-    work = Workspace(layer_sizes, min(batch_size, n_visits) > MAX_CHUNK)
+    check_sizes(layer_sizes, params, x, y, part, order, batch_size, out)
+    work = take_workspace(tuple(layer_sizes), min(batch_size, n_visits) > MAX_CHUNK,
+                          n_rows if order.shape[0] > 1 and n_rows * x.shape[1] <= KEEP else 0)
     with nogil:
         work.load(params)
         for epoch in range(order.shape[0]):
             start = 0
             while start < n_visits:
                 n_batch = <int>min(batch_size, n_visits - start)
-                step_of_batch(work, x, y, &order[epoch, start], n_batch, lr)
+                step_of_batch(work, x, y, part, &order[epoch, start], n_batch, lr)
                 start += n_batch
             work.store(out)
             if not all_finite(&out[0], out.shape[0]):
                 result = <int>(epoch + 1)
                 break
+    if result == 0:                       # after NaN the padding is no longer 0: throw it away
+        _spare.append(work)
     return result
 
 
 cdef void step_of_batch(Workspace work, const float[:, ::1] x, const long long[::1] y,
-                        const long long *visits, int n_batch, float lr) noexcept nogil:
-    """One step of SGD: W += -lr * gradient of the mean loss over the rows ``visits`` of x."""
+                        const long long[::1] part, const long long *places, int n_batch,
+                        float lr) noexcept nogil:
+    """One step of SGD: W += -lr * gradient of the mean loss over the rows part[places] of x."""
     cdef long long labels[MAX_CHUNK]
+    cdef long long place, row
     cdef int e, n_chunk, start = 0
+    cdef Layer *first = &work.layers[0]
     while start < n_batch:
         n_chunk = min(<int>MAX_CHUNK, n_batch - start)
         for e in range(n_chunk):
-            labels[e] = y[visits[start + e]]
-            list_nonzeros(&x[visits[start + e], 0], work.layers[0].n_in, &work.layers[0].W,
-                          &work.layers[0].inputs, e)
+            place = places[start + e]
+            row = part[place]
+            labels[e] = y[row]
+            first.inputs.list[e] = <int>place if work.keeps_lists else e
+            if not (work.keeps_lists and work.listed[place]):
+                list_nonzeros(&x[row, 0], first.n_in, &first.W, &first.inputs, first.inputs.list[e])
+                if work.keeps_lists:
+                    work.listed[place] = True
         forward(work.layers, work.n_layers, n_chunk)
         backward(work.layers, work.n_layers, labels, n_chunk, -lr / n_batch)
         start += n_chunk
@@ -361,8 +380,8 @@ cdef void step_of_batch(Workspace work, const float[:, ::1] x, const long long[:
 
 
 cdef check_sizes(layer_sizes, const float[::1] params, const float[:, ::1] x,
-                 const long long[::1] y, const long long[:, ::1] order, int batch_size,
-                 float[::1] out):
+                 const long long[::1] y, const long long[::1] part,
+                 const long long[:, ::1] order, int batch_size, float[::1] out):
     """What memory safety needs, checked here too, whoever calls. ValueError names the argument."""
     cdef Py_ssize_t i, j, n_classes, n_params = 0
     if len(layer_sizes) < 2 or min(layer_sizes) < 1:
@@ -378,12 +397,36 @@ cdef check_sizes(layer_sizes, const float[::1] params, const float[:, ::1] x,
                          f"got ({x.shape[0]}, {x.shape[1]})")
     if batch_size < 1 or order.shape[0] < 1 or order.shape[1] < 1:
         raise ValueError("batch_size and both sides of order must be at least 1")
+    for i in range(part.shape[0]):
+        if not 0 <= part[i] < x.shape[0]:
+            raise ValueError(f"part must hold rows 0 to {x.shape[0] - 1}, got {part[i]}")
+        if not 0 <= y[part[i]] < n_classes:
+            raise ValueError(f"y must hold classes 0 to {n_classes - 1}, got {y[part[i]]}")
     for i in range(order.shape[0]):
         for j in range(order.shape[1]):
-            if not 0 <= order[i, j] < x.shape[0]:
-                raise ValueError(f"order must hold rows 0 to {x.shape[0] - 1}, got {order[i, j]}")
-            if not 0 <= y[order[i, j]] < n_classes:
-                raise ValueError(f"y must hold classes 0 to {n_classes - 1}, got {y[order[i, j]]}")
+            if not 0 <= order[i, j] < part.shape[0]:
+                raise ValueError(
+                    f"order must hold places 0 to {part.shape[0] - 1}, got {order[i, j]}")
+
+
+_spare = []    # workspaces for the next call: fresh memory costs more than training one softmax
+
+
+cdef Workspace take_workspace(tuple layer_sizes, bint large_batch, Py_ssize_t n_kept):
+    """A spare workspace of the right shape, or a new one; those of another shape are given up."""
+    cdef Workspace work
+    while _spare:
+        try:
+            work = _spare.pop()
+        except IndexError:                # another thread took the last one
+            break
+        if (work.layer_sizes == layer_sizes and work.large_batch == large_batch
+                and work.n_lists >= n_kept):
+            work.forget_lists(n_kept)
+            return work
+    work = Workspace(layer_sizes, large_batch, max(n_kept, <Py_ssize_t>MAX_CHUNK))
+    work.forget_lists(n_kept)
+    return work
 
 
 cdef class Workspace:
@@ -391,14 +434,20 @@ cdef class Workspace:
 
     cdef Layer *layers
     cdef char *memory
+    cdef char *listed            # (n_lists,): is the list of this place of ``part`` made already?
     cdef int n_layers
+    cdef Py_ssize_t n_lists      # room for so many lists in the first layer
+    cdef bint keeps_lists
+    cdef readonly tuple layer_sizes
     cdef readonly bint large_batch
 
-    def __cinit__(self, layer_sizes, bint large_batch):
+    def __cinit__(self, tuple layer_sizes, bint large_batch, Py_ssize_t n_lists):
         cdef int l
         cdef size_t needed
+        self.layer_sizes = layer_sizes
         self.n_layers = len(layer_sizes) - 1
         self.large_batch = large_batch
+        self.n_lists = n_lists
         self.layers = <Layer *>calloc(self.n_layers, sizeof(Layer))
         if self.layers == NULL:
             raise MemoryError("local_sgd: no memory for the layers")
@@ -411,6 +460,11 @@ cdef class Workspace:
             raise MemoryError(f"local_sgd: no memory for {needed} bytes of workspace")
         self.lay_out(self.memory + (ALIGN - <size_t>self.memory % ALIGN))
 
+    cdef void forget_lists(self, Py_ssize_t n_kept) noexcept:
+        """The next call has other examples: their lists are not made yet."""
+        self.keeps_lists = n_kept > 0
+        memset(self.listed, 0, self.n_lists)
+
     def __dealloc__(self):
         free(self.layers)
         free(self.memory)
@@ -420,16 +474,17 @@ cdef class Workspace:
         cdef int l
         cdef size_t used = 0
         cdef Layer *layer
+        used = place(<void **>&self.listed, (self.n_lists + 3) // 4, memory, used)
         for l in range(self.n_layers):
             layer = &self.layers[l]
             used = place_matrix(&layer.W, layer.n_in, layer.n_out, memory, used)
             used = place(<void **>&layer.b, layer.W.stride, memory, used)
             used = place(<void **>&layer.a, MAX_CHUNK * layer.W.stride, memory, used)
             used = place(<void **>&layer.g, MAX_CHUNK * layer.W.stride, memory, used)
-            used = place_rows(&layer.inputs, &layer.W, memory, used)
+            used = place_rows(&layer.inputs, &layer.W, MAX_CHUNK if l else self.n_lists, memory, used)
             if l > 0:
                 used = place_matrix(&layer.WT, layer.n_out, layer.n_in, memory, used)
-                used = place_rows(&layer.steps, &layer.WT, memory, used)
+                used = place_rows(&layer.steps, &layer.WT, MAX_CHUNK, memory, used)
             layer.dW, layer.dWT, layer.db = layer.W, layer.WT, layer.b
             if self.large_batch:
                 used = place_matrix(&layer.dW, layer.n_in, layer.n_out, memory, used)
@@ -480,12 +535,15 @@ cdef size_t place_matrix(Matrix *matrix, int rows, int columns, char *memory, si
     matrix.rows = rows
     matrix.stride = padded(columns)
     matrix.block = max(1, CACHE // (4 * matrix.stride))
+    if rows <= 2 * matrix.block + 64:                  # nearly fits: one block, fewer calls
+        matrix.block = rows
     matrix.n_blocks = (rows + matrix.block - 1) // matrix.block
     return place(<void **>&matrix.data, <size_t>rows * matrix.stride, memory, used)
 
 
-cdef size_t place_rows(SparseRows *rows, Matrix *matrix, char *memory, size_t used) noexcept:
-    # One number more than the matrix has rows: list_nonzeros writes before it knows if it keeps.
-    used = place(<void **>&rows.index, <size_t>MAX_CHUNK * matrix.rows + 1, memory, used)
-    used = place(<void **>&rows.value, <size_t>MAX_CHUNK * matrix.rows + 1, memory, used)
-    return place(<void **>&rows.border, MAX_CHUNK * (matrix.n_blocks + 1), memory, used)
+cdef size_t place_rows(SparseRows *rows, Matrix *matrix, Py_ssize_t n_lists, char *memory,
+                       size_t used) noexcept:
+    rows.stride = matrix.rows + 16
+    used = place(<void **>&rows.index, <size_t>n_lists * rows.stride, memory, used)
+    used = place(<void **>&rows.value, <size_t>n_lists * rows.stride, memory, used)
+    return place(<void **>&rows.border, <size_t>n_lists * (matrix.n_blocks + 1), memory, used)

@@ -62,21 +62,23 @@ def gradients(weights, x, y):
     return grads[::-1]
 
 
-def local_sgd(layer_sizes, params, x, y, order, batch_size, lr, out):
-    """Mini-batch SGD from ``params``; the trained parameters go to ``out``.
+def local_sgd(layer_sizes, params, x, y, part, order, batch_size, lr, out):
+    """Mini-batch SGD from ``params`` on the rows ``part`` of x; the result goes to ``out``.
 
-    For each epoch e and each batch of ``batch_size`` rows of order[e] (the last may be smaller):
-    params <- params - lr * gradient of the mean cross-entropy over the batch.
+    For each epoch e and each batch of ``batch_size`` places in order[e] (the last may be smaller):
+    params <- params - lr * gradient of the mean cross-entropy over the rows part[batch] of x.
 
     layer_sizes: (784, 200, 10) and the like; params, out: (P,) float32; x: (n, features) float32;
-    y: (n,) int64; order: (epochs, m) int64, rows of x in the order of the visits.
-    Returns 0, or the 1-based epoch after which a parameter was not finite (training stops there).
+    y: (n,) int64; part: (m,) int64, the client's rows of x; order: (epochs, visits) int64, places
+    in ``part``. Returns 0, or the 1-based epoch after which a parameter was not finite (training
+    stops there).
     """
     out[:] = params
     weights = layers(out, layer_sizes)
     lr = np.float32(lr)
     with np.errstate(over="ignore", invalid="ignore"):
-        for epoch, visits in enumerate(order, start=1):
+        for epoch, places in enumerate(order, start=1):
+            visits = part[places]
             for start in range(0, len(visits), batch_size):
                 batch = visits[start : start + batch_size]
                 grads = gradients(weights, x[batch], y[batch])

@@ -62,7 +62,7 @@ typedef struct {
 #  undef SIMD_REGISTERS
 
 #  define SIMD_NAME(f) f##_avx512
-#  define SIMD_TARGET __attribute__((target("avx512f,avx2,fma")))
+#  define SIMD_TARGET __attribute__((target("avx512f,avx2,fma,popcnt")))
 #  define SIMD_LANES 16
 #  define SIMD_REGISTERS 16
 #  include "_simd.h"
@@ -111,6 +111,9 @@ typedef float SIMD_NAME(vec)
 #  define AT(pointer, v) (*(VEC *)((pointer) + (v) * SIMD_LANES))
 #  define CONST_AT(pointer, v) (*(const VEC *)((pointer) + (v) * SIMD_LANES))
 
+/* Makes the compiler keep a row's address in one register: left alone, GCC recomputes it per vector. */
+#  define IN_REGISTER(pointer) __asm__("" : "+r"(pointer))
+
 /* With few vectors a row, one chain of multiply-adds would wait for its own results: U chains of
  * rows run side by side and are added up at the end. */
 SIMD_TARGET SIMD_INLINE void SIMD_NAME(gather)(const int N, const int U, float *y,
@@ -125,6 +128,7 @@ SIMD_TARGET SIMD_INLINE void SIMD_NAME(gather)(const int N, const int U, float *
         for (; j + U <= n; j += U) {
             _Pragma("GCC unroll 16") for (int u = 0; u < U; u++) {
                 const float *row = matrix + index[j + u] * stride;
+                IN_REGISTER(row);
                 _Pragma("GCC unroll 16") for (int v = 0; v < N; v++)
                     acc[u * N + v] += value[j + u] * CONST_AT(row, v);
             }
@@ -132,6 +136,7 @@ SIMD_TARGET SIMD_INLINE void SIMD_NAME(gather)(const int N, const int U, float *
     }
     for (; j < n; j++) {
         const float *row = matrix + index[j] * stride;
+        IN_REGISTER(row);
         _Pragma("GCC unroll 16") for (int v = 0; v < N; v++)
             acc[v] += value[j] * CONST_AT(row, v);
     }
@@ -147,10 +152,12 @@ SIMD_TARGET SIMD_INLINE void SIMD_NAME(scatter)(const int N, float *matrix, ptrd
     _Pragma("GCC unroll 16") for (int v = 0; v < N; v++) kept[v] = CONST_AT(y, v);
     for (int j = 0; j < n; j++) {
         float *row = matrix + index[j] * stride;
+        IN_REGISTER(row);
         _Pragma("GCC unroll 16") for (int v = 0; v < N; v++) AT(row, v) += value[j] * kept[v];
     }
 }
 #  undef AT
+#  undef IN_REGISTER
 #  undef CONST_AT
 #  undef VEC
 
@@ -218,7 +225,7 @@ SIMD_TARGET static void SIMD_NAME(add_to_rows)(float *matrix, ptrdiff_t stride, 
 
 /* Returns how many of x[from..to) are not 0 and lists them. A NaN is not 0: it is kept. AVX-512 has
  * an instruction for it; elsewhere we skip stretches of zeros, then write always and keep if not 0,
- * so that there is no branch to mispredict. Room for one number more than is found is needed. */
+ * so that there is no branch to mispredict. Up to 16 numbers are written past what is found. */
 SIMD_TARGET static int SIMD_NAME(nonzeros)(const float *x, int from, int to, int *index,
                                            float *value) {
     int found = 0, i = from;
@@ -229,11 +236,9 @@ SIMD_TARGET static int SIMD_NAME(nonzeros)(const float *x, int from, int to, int
         const __mmask16 valid = to - i >= 16 ? 0xFFFF : (__mmask16)((1u << (to - i)) - 1);
         const __m512 v = _mm512_maskz_loadu_ps(valid, x + i);
         const __mmask16 keep = _mm512_cmp_ps_mask(v, _mm512_setzero_ps(), _CMP_NEQ_UQ);
-        const int count = __builtin_popcount(keep);
-        const __mmask16 write = (__mmask16)((1u << count) - 1);
-        _mm512_mask_storeu_ps(value + found, write, _mm512_maskz_compress_ps(keep, v));
-        _mm512_mask_storeu_epi32(index + found, write, _mm512_maskz_compress_epi32(keep, at));
-        found += count;
+        _mm512_storeu_ps(value + found, _mm512_maskz_compress_ps(keep, v));
+        _mm512_storeu_si512(index + found, _mm512_maskz_compress_epi32(keep, at));
+        found += __builtin_popcount(keep);
     }
 #else
     for (; i < to; i += 8) {

@@ -142,10 +142,18 @@ class _Job:
         self.epochs, self.batch_size, self.lr, self.seed = epochs, batch_size, lr, seed
 
     def train(self, part: np.ndarray, client: int, out: np.ndarray) -> None:
-        order = part[epoch_orders(len(part), self.epochs, self.seed, client)]
+        order = epoch_orders(len(part), self.epochs, self.seed, client)
         batch_size = min(self.batch_size or len(part), len(part))
         bad_epoch = kernels.local_sgd(
-            self.model.layer_sizes, self.params, self.x, self.y, order, batch_size, self.lr, out
+            self.model.layer_sizes,
+            self.params,
+            self.x,
+            self.y,
+            part,
+            order,
+            batch_size,
+            self.lr,
+            out,
         )
         if bad_epoch:
             require_finite("params", self.params)

@@ -26,8 +26,8 @@ WIDE = [(64, 255, 5), (64, 256, 5), (64, 257, 5), (64, 530, 5), (64, 5, 300, 5),
 
 
 def change(module, sizes, params, x, y, order, batch_size, lr):
-    out = np.full_like(params, np.nan)
-    assert module.local_sgd(sizes, params, x, y, order, batch_size, lr, out) == 0
+    out, part = np.full_like(params, np.nan), np.arange(len(x))
+    assert module.local_sgd(sizes, params, x, y, part, order, batch_size, lr, out) == 0
     return out - params
 
 
@@ -96,7 +96,7 @@ def test_softmax_against_scikit_learn(digits):
     model = MLP(6, 2)
     order = np.tile(np.arange(len(x)), (4000, 1))
     out = np.empty(model.n_params, np.float32)
-    kernels.local_sgd((6, 2), model.init() * 0, x, y, order, len(x), 1.0, out)
+    kernels.local_sgd((6, 2), model.init() * 0, x, y, order[0], order, len(x), 1.0, out)
     [(W, b)] = model.unflatten(out)
     np.testing.assert_allclose(W[:, 1] - W[:, 0], reg.coef_[0], atol=2e-3)
     assert b[1] - b[0] == pytest.approx(reg.intercept_[0], abs=2e-3)
@@ -107,9 +107,10 @@ def test_read_only_and_memory_mapped_inputs(digits, tmp_path):
     sizes, params = (64, 7, 5), MLP(64, 7, 5).init()
     order = epoch_orders(len(x), 2, seed=0)
     expected = change(kernels, sizes, params, x, y, order, 10, 0.1)
-    for name, array in (("x", x), ("y", y), ("params", params), ("order", order)):
+    arrays = {"params": params, "x": x, "y": y, "part": np.arange(len(x)), "order": order}
+    for name, array in arrays.items():
         np.save(tmp_path / f"{name}.npy", array)
-    mapped = [np.load(tmp_path / f"{n}.npy", mmap_mode="r") for n in ("params", "x", "y", "order")]
+    mapped = [np.load(tmp_path / f"{name}.npy", mmap_mode="r") for name in arrays]
     assert not mapped[1].flags.writeable
     out = np.empty_like(params)
     kernels.local_sgd(sizes, *mapped, 10, 0.1, out)
@@ -118,11 +119,11 @@ def test_read_only_and_memory_mapped_inputs(digits, tmp_path):
 
 def test_out_may_be_params(digits):
     x, y = digits
-    order = epoch_orders(len(x), 1, seed=0)
+    part, order = np.arange(len(x)), epoch_orders(len(x), 1, seed=0)
     params = MLP(64, 7, 5).init()
     separate = np.empty_like(params)
-    kernels.local_sgd((64, 7, 5), params, x, y, order, 10, 0.1, separate)
-    kernels.local_sgd((64, 7, 5), params, x, y, order, 10, 0.1, params)
+    kernels.local_sgd((64, 7, 5), params, x, y, part, order, 10, 0.1, separate)
+    kernels.local_sgd((64, 7, 5), params, x, y, part, order, 10, 0.1, params)
     np.testing.assert_array_equal(params, separate)
 
 
@@ -131,12 +132,32 @@ def test_out_may_be_params(digits):
 def test_reports_the_epoch_that_diverged(module, sizes, digits):
     x, y = digits
     params, out = MLP(*sizes).init(), np.empty(MLP(*sizes).n_params, np.float32)
-    order = epoch_orders(len(x), 3, seed=0)
-    assert module.local_sgd(sizes, params, x, y, order, 10, 0.1, out) == 0
-    assert module.local_sgd(sizes, params, x, y, order, 10, 3e38, out) == 1
+    part, order = np.arange(len(x)), epoch_orders(len(x), 3, seed=0)
+    assert module.local_sgd(sizes, params, x, y, part, order, 10, 0.1, out) == 0
+    assert module.local_sgd(sizes, params, x, y, part, order, 10, 3e38, out) == 1
     poisoned = x.copy()
     poisoned[5, 5] = np.nan
-    assert module.local_sgd(sizes, params, poisoned, y, order, 10, 0.1, out) == 1
+    assert module.local_sgd(sizes, params, poisoned, y, part, order, 10, 0.1, out) == 1
+    late = order.copy()
+    late[:2][late[:2] == 5] = 6  # the bad example comes in the third epoch only
+    assert module.local_sgd(sizes, params, poisoned, y, part, late, 10, 0.1, out) == 3
+
+
+def test_nothing_is_left_behind_in_reused_memory(digits, rng):
+    """Calls of other sizes, other data, and diverged ones in between must not change a result."""
+    x, y = digits
+    params, order = MLP(64, 7, 5).init(), epoch_orders(50, 3, seed=0)
+    part = rng.permutation(120)[:50]
+    arguments = (part, order, 10, 0.1)
+    fresh, again = np.empty_like(params), np.empty_like(params)
+    kernels.local_sgd((64, 7, 5), params, x, y, *arguments, fresh)
+    for scale, n, lr in ((100, 120, 0.1), (1, 3, 3e38), (np.inf, 120, 0.1), (1, 120, 0.1)):
+        with np.errstate(invalid="ignore"):
+            other = np.where(x > 0, x * np.float32(scale), 0)
+        orders = epoch_orders(n, 2, seed=1)
+        kernels.local_sgd((64, 7, 5), params, other, y, np.arange(n), orders, 7, lr, again)
+        kernels.local_sgd((64, 7, 5), params, x, y, *arguments, again)
+        np.testing.assert_array_equal(again, fresh)
 
 
 def call(**changes):
@@ -145,6 +166,7 @@ def call(**changes):
         "params": np.zeros(15, np.float32),
         "x": np.zeros((6, 4), np.float32),
         "y": np.zeros(6, np.int64),
+        "part": np.arange(6),
         "order": np.zeros((1, 6), np.int64),
         "batch_size": 2,
         "lr": 0.1,
@@ -164,8 +186,11 @@ def call(**changes):
         ({"y": np.zeros(5, np.int64)}, "x must have shape"),
         ({"y": np.full(6, 3)}, "y must hold classes 0 to 2, got 3"),
         ({"y": np.full(6, -1)}, "y must hold classes 0 to 2, got -1"),
-        ({"order": np.full((1, 6), 6)}, "order must hold rows 0 to 5, got 6"),
-        ({"order": np.full((1, 6), -1)}, "order must hold rows 0 to 5, got -1"),
+        ({"part": np.full(6, 6)}, "part must hold rows 0 to 5, got 6"),
+        ({"part": np.full(6, -1)}, "part must hold rows 0 to 5, got -1"),
+        ({"part": np.zeros(0, np.int64)}, "order must hold places 0 to -1, got 0"),
+        ({"order": np.full((1, 6), 6)}, "order must hold places 0 to 5, got 6"),
+        ({"order": np.full((1, 6), -1)}, "order must hold places 0 to 5, got -1"),
         ({"order": np.zeros((0, 6), np.int64)}, "both sides of order"),
         ({"order": np.zeros((1, 0), np.int64)}, "both sides of order"),
         ({"batch_size": 0}, "batch_size and both sides"),
@@ -189,12 +214,12 @@ def test_every_instruction_set_gives_the_same_answer(level, tmp_path):
         "from fedcore.models import MLP\n"
         "rng = np.random.default_rng(0)\n"
         "x = rng.random((90, 50), dtype=np.float32); x[x < 0.6] = 0\n"
-        "y = rng.integers(0, 4, 90); order = rng.permutation(90)[None]\n"
+        "y = rng.integers(0, 4, 90); part = np.arange(90); order = rng.permutation(90)[None]\n"
         "print(_kernels.SIMD)\n"
         "for sizes in [(50, 4), (50, 9, 4), (50, 100, 41, 4), (50, 300, 4)]:\n"
         "    p = MLP(*sizes).init(1); a = p.copy(); b = p.copy()\n"
-        "    _kernels.local_sgd(sizes, p, x, y, order[:, :10], 10, 0.1, a)\n"
-        "    _reference.local_sgd(sizes, p, x, y, order[:, :10], 10, 0.1, b)\n"
+        "    _kernels.local_sgd(sizes, p, x, y, part, order[:, :10], 10, 0.1, a)\n"
+        "    _reference.local_sgd(sizes, p, x, y, part, order[:, :10], 10, 0.1, b)\n"
         "    print(np.linalg.norm(a - b) / np.linalg.norm(b - p))\n"
     )
     env = os.environ | {"FEDCORE_SIMD": level}

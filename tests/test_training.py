@@ -57,7 +57,7 @@ def test_it_trains_with_the_orders_it_says(digits):
     x, y = digits
     params, expected = MODEL.init(), np.empty(MODEL.n_params, np.float32)
     order = epoch_orders(120, 2, seed=5, client=9)
-    _reference.local_sgd(MODEL.layer_sizes, params, x, y, order, 10, 0.1, expected)
+    _reference.local_sgd(MODEL.layer_sizes, params, x, y, np.arange(120), order, 10, 0.1, expected)
     got = local_sgd(MODEL, params, x, y, epochs=2, batch_size=10, lr=0.1, seed=5, client=9)
     np.testing.assert_allclose(got, expected, atol=1e-5)
 
@@ -123,7 +123,7 @@ def test_any_size_batch_and_seed_agree_with_the_reference(n, batch_size, epochs,
     params = rng.normal(size=model.n_params).astype(np.float32)
     got = local_sgd(model, params, x, y, epochs=epochs, batch_size=batch_size, lr=0.1, seed=seed)
     order, expected = epoch_orders(n, epochs, seed), np.empty_like(params)
-    _reference.local_sgd((6, 3), params, x, y, order, batch_size, 0.1, expected)
+    _reference.local_sgd((6, 3), params, x, y, np.arange(n), order, batch_size, 0.1, expected)
     np.testing.assert_allclose(got, expected, atol=2e-5)
 
 

@@ -1,0 +1,178 @@
+"""What a fresh machine depends on: the two lists of packages, the wheel, the set-up script."""
+
+import os
+import re
+import subprocess
+import sys
+import tarfile
+import zipfile
+from pathlib import Path
+
+import pytest
+from conftest import ROOT
+
+CONDA_NAMES = {"matplotlib-base": "matplotlib"}
+ONLY_CONDA = {"python", "pip", "c-compiler"}
+
+
+def toml_list(text, key):
+    """The strings of ``key = [...]`` in pyproject.toml (tomllib only exists from Python 3.11)."""
+    found = re.search(rf"^{key} = \[(.*?)\]", text, re.MULTILINE | re.DOTALL)
+    assert found, f"no list {key} in pyproject.toml"
+    return re.findall(r'"([^"]+)"', found.group(1))
+
+
+def requirements(lines):
+    """{name: version bound} from lines such as ``numpy>=1.26``."""
+    pairs = [re.fullmatch(r"([\w.-]+?)([<>=].*)?", line).groups() for line in lines]
+    return {name: bound or "" for name, bound in pairs}
+
+
+def test_environment_yml_has_the_packages_of_pyproject():
+    pyproject = (ROOT / "pyproject.toml").read_text()
+    wanted = {}
+    for key in ("requires", "dependencies", "course"):
+        wanted |= requirements(toml_list(pyproject, key))
+    text = (ROOT / "environment.yml").read_text().split("dependencies:")[1]
+    conda = requirements(re.findall(r"^\s+- (\S+)$", text, re.MULTILINE))
+    conda = {CONDA_NAMES.get(name, name): bound for name, bound in conda.items()}
+    assert {n: b for n, b in conda.items() if n not in ONLY_CONDA} == wanted
+
+
+def test_test_extra_repeats_what_the_build_needs():
+    """Some tests build without isolation, so the build requirements must be installed."""
+    pyproject = (ROOT / "pyproject.toml").read_text()
+    assert set(toml_list(pyproject, "requires")) <= set(toml_list(pyproject, "test"))
+
+
+def test_version_stands_once_and_agrees():
+    import fedcore
+
+    pyproject = (ROOT / "pyproject.toml").read_text()
+    assert f'\nversion = "{fedcore.__version__}"\n' in pyproject
+
+
+@pytest.fixture(scope="module")
+def distributions(tmp_path_factory):
+    """(wheel, sdist), the wheel built from the sdist as pip would: nothing else is at hand."""
+    out = tmp_path_factory.mktemp("dist")
+    done = subprocess.run(
+        [sys.executable, "-m", "build", "--no-isolation", "--outdir", out, ROOT],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    return next(out.glob("*.whl")), next(out.glob("*.tar.gz"))
+
+
+def test_wheel_runs_from_an_empty_folder(distributions, tmp_path):
+    wheel, _ = distributions
+    with zipfile.ZipFile(wheel) as archive:
+        names = archive.namelist()
+        archive.extractall(tmp_path / "site")
+    assert any(re.match(r"fedcore/_kernels\..*\.(so|pyd)", name) for name in names)
+    assert "fedcore/data/train-images-idx3-ubyte.gz" in names
+    assert any(name.startswith("fedcore/lab/static/") for name in names)
+    assert not any(name.startswith("tests") or name.endswith(".c") for name in names)
+    program = (
+        "import fedcore as fc; train, test = fc.datasets.load_mnist(); "
+        "print(fc.__file__, fc.info()['compiled'], len(train), len(test))"
+    )
+    env = os.environ | {"PYTHONPATH": str(tmp_path / "site")}
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", program]
+        if sys.version_info >= (3, 11)
+        else [sys.executable, "-c", program],
+        cwd=tmp_path,
+        env=env,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    file, *rest = done.stdout.split()
+    assert Path(file).is_relative_to(tmp_path)
+    assert rest == ["True", "60000", "10000"]
+
+
+def test_sdist_holds_sources_and_licences(distributions):
+    with tarfile.open(distributions[1]) as archive:
+        names = {name.split("/", 1)[1] for name in archive.getnames() if "/" in name}
+    needed = {"setup.py", "pyproject.toml", "LICENSE", "LICENSE-TEXT", "fedcore/_kernels.pyx"}
+    assert needed | {"fedcore/_simd.h", "fedcore/data/README.md"} <= names
+    assert "fedcore/_kernels.c" not in names
+
+
+def run_setup_script(tmp_path, program, **env):
+    return subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            f"import sys; sys.path.insert(0, {str(ROOT / 'tools')!r})\n{program}",
+        ],
+        cwd=tmp_path,
+        env={"PATH": "", **env},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_old_python_is_told_plainly(tmp_path):
+    done = run_setup_script(
+        tmp_path, "sys.version_info = (3, 8, 2)\nimport environment\nenvironment.check_python()"
+    )
+    assert done.returncode == 1
+    assert "needs Python 3.10 or newer" in done.stderr
+    assert "is Python 3.8.2" in done.stderr
+    assert "make lab PYTHON=" in done.stderr
+
+
+def test_set_up_script_parses_on_old_pythons():
+    """It must be able to complain: no syntax newer than Python 3.4."""
+    import ast
+
+    ast.parse((ROOT / "tools" / "environment.py").read_text(), feature_version=(3, 7))
+
+
+def test_missing_compiler_is_told_plainly(tmp_path):
+    done = run_setup_script(tmp_path, "import environment\nenvironment.check_compiler()")
+    assert done.returncode == 0
+    assert "No C compiler found" in done.stdout
+    assert "apt install build-essential" in done.stdout
+
+
+def test_present_compiler_is_not_mentioned(tmp_path):
+    compiler = tmp_path / "cc"
+    compiler.write_text("#!/bin/sh\n")
+    compiler.chmod(0o755)
+    done = run_setup_script(
+        tmp_path,
+        f"import os; os.environ['PATH'] = {str(tmp_path)!r}\n"
+        "import environment\nenvironment.check_compiler()",
+    )
+    assert done.stdout == ""
+
+
+def test_make_alone_prints_help():
+    done = subprocess.run(["make"], cwd=ROOT, capture_output=True, text=True, check=True)
+    for target in ("make lab", "make test", "make bench"):
+        assert target in done.stdout
+
+
+def test_ci_calls_the_command_of_the_readme():
+    assert "make test" in (ROOT / "README.md").read_text()
+    assert (ROOT / ".ci" / "run").read_text().strip().endswith("make test")
+
+
+def test_repository_is_small_and_free_of_build_products():
+    listed = subprocess.run(
+        ["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    if listed.returncode:
+        pytest.skip("not a git checkout")
+    files = [ROOT / name for name in listed.stdout.split("\0") if name]
+    present = [file for file in files if file.exists()]
+    assert sum(file.stat().st_size for file in present) < 40e6
+    endings = (".so", ".c", ".pyc", ".pyd", ".egg-info")
+    assert [file.name for file in present if file.name.endswith(endings)] == []
