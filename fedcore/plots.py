@@ -49,14 +49,15 @@ def accuracy_curves(
         accuracy = 100 * np.concatenate([[history.initial_accuracy], history.accuracy])
         every = max(1, len(rounds) // 10)
         label = _with_crossing(label, history, target)
-        ax.plot(rounds, accuracy, line, color=color, marker=marker, markevery=every, label=label)
+        look = {"color": color, "marker": marker, "markevery": every, "markersize": 5}
+        ax.plot(rounds, accuracy, line, label=label, **look)
     if target is not None:
         _target_line(ax, as_real("target", target, 0, 1))
     ax.set(xlabel="communication round", ylabel="test accuracy (%)")
-    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
     ax.grid(alpha=0.3)
     if any(histories) or target is not None:
-        ax.legend(loc="lower right")
+        ax.legend(loc="best")
     return ax
 
 
@@ -133,13 +134,15 @@ def weights_bars(record: RoundRecord, ax: Axes | None = None) -> Axes:
     else:
         ax.set_xticks([])
     equal = 100 / len(places)
-    ax.axhline(equal, color=VERMILLION, ls="--", label=f"equal weights, $1 / m$ = {equal:.1f} %")
+    line = ax.axhline(
+        equal, color=VERMILLION, ls="--", label=f"equal weights, $1 / m$ = {equal:.1f} %"
+    )
     ax.set(
         xlabel=f"client (of the {len(places)} in round {record.round})",
         ylabel="weight in the average (%)",
         ylim=(0, max(weights.max(), equal) * 1.3),
     )
-    ax.legend(loc="upper right", ncols=2)
+    ax.legend(handles=[bars, line], loc="upper right", ncols=2)
     return ax
 
 
