@@ -218,7 +218,9 @@ class _Federation:
         steps = self.steps(len(rounds), start.params, start.strategy_state, n_rounds)
         for record, params, state in steps:
             rounds = [*rounds, record]
-            yield replace(start, rounds=rounds, params=params, strategy_state=state)
+            yield replace(
+                start, rounds=rounds, params=params, strategy_state=state, interrupted=False
+            )
 
     def steps(self, done, params, state, n_rounds) -> Iterator[tuple[RoundRecord, np.ndarray, Any]]:
         """(record, new parameters, new strategy state) after each round."""
