@@ -379,22 +379,64 @@ cdef void step_of_batch(Workspace work, const float[:, ::1] x, const long long[:
         apply_large_batch(work.layers, work.n_layers)
 
 
-cdef check_sizes(layer_sizes, const float[::1] params, const float[:, ::1] x,
-                 const long long[::1] y, const long long[::1] part,
-                 const long long[:, ::1] order, int batch_size, float[::1] out):
-    """What memory safety needs, checked here too, whoever calls. ValueError names the argument."""
-    cdef Py_ssize_t i, j, n_classes, n_params = 0
+def predict_proba(layer_sizes, const float[::1] params, const float[:, ::1] x,
+                  float[:, ::1] out):
+    """out[i, :] = class probabilities of x[i, :], by ``forward``.
+
+    layer_sizes: (784, 200, 10) and the like; params: (P,) float32; x: (n, features) float32;
+    out: (n, classes) float32, written. Read-only arrays are fine. Raises ValueError for an array
+    of the wrong size; MemoryError.
+    """
+    cdef Py_ssize_t start = 0, n = x.shape[0]
+    cdef int e, n_chunk, n_layers = len(layer_sizes) - 1
+    cdef Workspace work
+    cdef Layer *first
+    cdef Layer *last
+    check_layers(layer_sizes, params, x)
+    if out.shape[0] != n or out.shape[1] != layer_sizes[n_layers]:
+        raise ValueError(f"out must have shape ({n}, {layer_sizes[n_layers]}), "
+                         f"got ({out.shape[0]}, {out.shape[1]})")
+    work = take_workspace(tuple(layer_sizes), False, 0)
+    first, last = &work.layers[0], &work.layers[n_layers - 1]
+    with nogil:
+        work.load(params)
+        while start < n:
+            n_chunk = <int>min(<Py_ssize_t>MAX_CHUNK, n - start)
+            for e in range(n_chunk):
+                first.inputs.list[e] = e
+                list_nonzeros(&x[start + e, 0], first.n_in, &first.W, &first.inputs, e)
+            forward(work.layers, n_layers, n_chunk)
+            for e in range(n_chunk):
+                memcpy(&out[start + e, 0], last.a + <Py_ssize_t>e * last.W.stride,
+                       last.n_out * sizeof(float))
+            start += n_chunk
+    if all_finite(&params[0], params.shape[0]):   # else NaN may stand in the padding: throw away
+        _spare.append(work)
+
+
+cdef check_layers(layer_sizes, const float[::1] params, const float[:, ::1] x):
+    """ValueError unless params and x have the sizes that layer_sizes says."""
+    cdef Py_ssize_t n_params = 0
     if len(layer_sizes) < 2 or min(layer_sizes) < 1:
         raise ValueError(f"layer_sizes must be two or more positive numbers, got {layer_sizes}")
     for n_in, n_out in zip(layer_sizes, layer_sizes[1:]):
         n_params += (n_in + 1) * n_out
-    n_classes = n_out
-    if params.shape[0] != n_params or out.shape[0] != n_params:
-        raise ValueError(f"params and out must have {n_params} numbers, "
-                         f"got {params.shape[0]} and {out.shape[0]}")
-    if x.shape[1] != layer_sizes[0] or x.shape[0] != y.shape[0]:
-        raise ValueError(f"x must have shape ({y.shape[0]}, {layer_sizes[0]}), "
-                         f"got ({x.shape[0]}, {x.shape[1]})")
+    if params.shape[0] != n_params:
+        raise ValueError(f"params must have {n_params} numbers, got {params.shape[0]}")
+    if x.shape[1] != layer_sizes[0]:
+        raise ValueError(f"x must have {layer_sizes[0]} columns, got {x.shape[1]}")
+
+
+cdef check_sizes(layer_sizes, const float[::1] params, const float[:, ::1] x,
+                 const long long[::1] y, const long long[::1] part,
+                 const long long[:, ::1] order, int batch_size, float[::1] out):
+    """What memory safety needs, checked here too, whoever calls. ValueError names the argument."""
+    cdef Py_ssize_t i, j, n_classes = layer_sizes[len(layer_sizes) - 1] if layer_sizes else 0
+    check_layers(layer_sizes, params, x)
+    if out.shape[0] != params.shape[0]:
+        raise ValueError(f"out must have {params.shape[0]} numbers, got {out.shape[0]}")
+    if y.shape[0] != x.shape[0]:
+        raise ValueError(f"y must have {x.shape[0]} labels, got {y.shape[0]}")
     if batch_size < 1 or order.shape[0] < 1 or order.shape[1] < 1:
         raise ValueError("batch_size and both sides of order must be at least 1")
     for i in range(part.shape[0]):

@@ -88,3 +88,17 @@ def local_sgd(layer_sizes, params, x, y, part, order, batch_size, lr, out):
             if not np.isfinite(out).all():
                 return epoch
     return 0
+
+
+CHUNK = 2048  # examples predicted at a time: keeps the activations of an MLP in the cache
+
+
+def predict_proba(layer_sizes, params, x, out):
+    """out[i, :] = class probabilities of x[i, :], by ``forward``.
+
+    layer_sizes: (784, 200, 10) and the like; params: (P,) float32; x: (n, features) float32;
+    out: (n, classes) float32, written in place.
+    """
+    weights = layers(params, layer_sizes)
+    for start in range(0, len(x), CHUNK):
+        out[start : start + CHUNK] = forward(weights, x[start : start + CHUNK])[-1]

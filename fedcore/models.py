@@ -12,9 +12,8 @@ from itertools import pairwise
 import numpy as np
 
 from fedcore import _reference
+from fedcore._core import kernels
 from fedcore._validate import as_float_array, as_int, describe
-
-CHUNK = 2048  # examples evaluated at a time: keeps the activations of an MLP in the cache
 
 
 class MLP:
@@ -86,11 +85,14 @@ class MLP:
 
     def predict_proba(self, params: np.ndarray, x: np.ndarray) -> np.ndarray:
         """Class probabilities (n, classes) float32 for x (n, features), or one x (features,)."""
-        x, weights = self._check_x(x), self.unflatten(params)
+        x, params = self._check_x(x), self._check_params(params)
         probabilities = np.empty((len(x), self.n_classes), dtype=np.float32)
-        for start in range(0, len(x), CHUNK):
-            chunk = x[start : start + CHUNK].astype(np.float32, copy=False)
-            probabilities[start : start + CHUNK] = _reference.forward(weights, chunk)[-1]
+        kernels.predict_proba(
+            self.layer_sizes,
+            np.ascontiguousarray(params, dtype=np.float32),
+            np.ascontiguousarray(x, dtype=np.float32),
+            probabilities,
+        )
         return probabilities
 
     def predict(self, params: np.ndarray, x: np.ndarray) -> np.ndarray:

@@ -102,6 +102,28 @@ def test_softmax_against_scikit_learn(digits):
     assert b[1] - b[0] == pytest.approx(reg.intercept_[0], abs=2e-3)
 
 
+@pytest.mark.parametrize("sizes", SHAPES + WIDE)
+@pytest.mark.parametrize("n", [1, 31, 32, 33, 120])
+def test_probabilities(sizes, n, digits):
+    x = digits[0][:n]
+    params = MLP(*sizes).init(seed=1)
+    ours = np.full((n, sizes[-1]), np.nan, np.float32)
+    theirs = np.empty_like(ours)
+    kernels.predict_proba(sizes, params, x, ours)
+    _reference.predict_proba(sizes, params, x, theirs)
+    np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-7)
+
+
+def test_probabilities_refuse_wrong_sizes():
+    params, x = np.zeros(15, np.float32), np.zeros((6, 4), np.float32)
+    with pytest.raises(ValueError, match=r"out must have shape \(6, 3\), got \(6, 4\)"):
+        kernels.predict_proba((4, 3), params, x, np.zeros((6, 4), np.float32))
+    with pytest.raises(ValueError, match="x must have 4 columns, got 3"):
+        kernels.predict_proba((4, 3), params, x[:, :3].copy(), np.zeros((6, 3), np.float32))
+    with pytest.raises(ValueError, match="params must have 15 numbers, got 14"):
+        kernels.predict_proba((4, 3), params[1:], x, np.zeros((6, 3), np.float32))
+
+
 def test_read_only_and_memory_mapped_inputs(digits, tmp_path):
     x, y = digits
     sizes, params = (64, 7, 5), MLP(64, 7, 5).init()
@@ -180,10 +202,10 @@ def call(**changes):
     [
         ({"layer_sizes": (4,)}, "layer_sizes must be two or more positive"),
         ({"layer_sizes": (4, 0)}, "layer_sizes must be two or more positive"),
-        ({"params": np.zeros(14, np.float32)}, "params and out must have 15 numbers"),
-        ({"out": np.zeros(16, np.float32)}, "params and out must have 15 numbers"),
-        ({"x": np.zeros((6, 5), np.float32)}, "x must have shape"),
-        ({"y": np.zeros(5, np.int64)}, "x must have shape"),
+        ({"params": np.zeros(14, np.float32)}, "params must have 15 numbers"),
+        ({"out": np.zeros(16, np.float32)}, "out must have 15 numbers"),
+        ({"x": np.zeros((6, 5), np.float32)}, "x must have 4 columns"),
+        ({"y": np.zeros(5, np.int64)}, "y must have 6 labels"),
         ({"y": np.full(6, 3)}, "y must hold classes 0 to 2, got 3"),
         ({"y": np.full(6, -1)}, "y must hold classes 0 to 2, got -1"),
         ({"part": np.full(6, 6)}, "part must hold rows 0 to 5, got 6"),
