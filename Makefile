@@ -8,7 +8,7 @@ SOURCES := pyproject.toml setup.py fedcore/_kernels.pyx fedcore/_simd.h
 ROOT    := $(if $(filter 0,$(shell id -u)),--allow-root)
 
 .DEFAULT_GOAL := help
-.PHONY: help lab test lint format figures bench table1 clean
+.PHONY: help lab test lint format figures outputs bench table1 clean
 
 help:
 	@echo "make lab      set up and open the course in JupyterLab"
@@ -17,6 +17,7 @@ help:
 	@echo "make bench    time the compiled core against NumPy on this machine"
 	@echo "make table1   reproduce Table 1 of McMahan et al. 2017 (minutes)"
 	@echo "make figures  redraw the pictures of the README"
+	@echo "make outputs  run the notebooks and store their outputs"
 	@echo "make clean    remove the environment and everything that was built"
 
 lab: $(VENV)/.course
@@ -42,6 +43,9 @@ bench: $(VENV)/.test
 
 table1: $(VENV)/.test
 	$(BIN)/python benchmarks/table1.py
+
+outputs: $(VENV)/.course
+	$(BIN)/python tools/run_notebooks.py
 
 figures: $(VENV)/.course
 	$(BIN)/python tools/make_figures.py

@@ -24,7 +24,7 @@ import numpy as np
 import fedcore as fc
 
 TARGET = 0.97
-GRID = (0.03, 0.05, 0.1, 0.2)
+GRID = (0.025, 0.05, 0.1, 0.2, 0.4)
 SEEDS = (0, 1, 2)
 LIMIT = {"iid": 200, "2 shards": 1000}
 PAPER = {"iid": 87, "2 shards": 664}  # Table 1, 2NN, C = 0.1, B = 10

@@ -58,6 +58,7 @@ def draw_curve(ax, history, done):
     ax.plot(np.arange(done + 1), 100 * accuracy, color=BLUE, lw=2, marker="o", ms=3.5)
     ax.set_xlim(-0.4, N_ROUNDS + 0.4)
     ax.set_ylim(0, 100)
+    ax.set_xticks(range(0, N_ROUNDS + 1, 5))
     ax.set_xlabel("round")
     ax.set_ylabel("accuracy on 10,000 test digits (%)")
     ax.spines[["top", "right"]].set_visible(False)
@@ -65,9 +66,9 @@ def draw_curve(ax, history, done):
     ax.annotate(
         f"{100 * accuracy[-1]:.1f} %",
         (done, 100 * accuracy[-1]),
-        xytext=(0, 9),
+        xytext=(4, 9),
         textcoords="offset points",
-        ha="center",
+        ha="right" if done > N_ROUNDS - 3 else "center",
         color=BLUE,
         fontweight="bold",
     )
