@@ -9,7 +9,7 @@ import importlib
 
 from fedcore import aggregation, datasets, models, partition, strategies, training
 from fedcore._core import COMPILED, kernels
-from fedcore.aggregation import weighted_average
+from fedcore.aggregation import RunningAverage, weighted_average
 from fedcore.federation import FederationDiverged, LocalSGD, federated_rounds, run_federation
 from fedcore.history import History, RoundRecord
 from fedcore.training import DivergedError, available_cores, local_sgd, local_sgd_many
@@ -22,6 +22,7 @@ __all__ = [
     "History",
     "LocalSGD",
     "RoundRecord",
+    "RunningAverage",
     "aggregation",
     "datasets",
     "federated_rounds",

@@ -126,6 +126,19 @@ cdef _average_float64(updates, const double[::1] coefficients, double[::1] out):
                 out[i] += weight * update[i]
 
 
+def add_weighted(double[::1] total, const float[::1] update, double weight):
+    """total[p] += weight * update[p]: one step of a running average, in float64.
+
+    total: (P,) float64, changed in place; update: (P,) float32. ValueError if the lengths differ.
+    """
+    cdef Py_ssize_t i
+    if total.shape[0] != update.shape[0]:
+        raise ValueError(f"update must have {total.shape[0]} numbers, got {update.shape[0]}")
+    with nogil:
+        for i in range(total.shape[0]):
+            total[i] += weight * update[i]
+
+
 # ---------------------------------------------------------------------- matrices and sparse rows
 
 cdef enum:

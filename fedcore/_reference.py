@@ -25,6 +25,11 @@ def weighted_average(updates, coefficients, out):
     out[:] = total
 
 
+def add_weighted(total, update, weight):
+    """total[p] += weight * update[p]: one step of a running average, in float64, in place."""
+    total += weight * update.astype(np.float64)
+
+
 def layers(params, layer_sizes):
     """Views [(W, b), ...] into the flat vector: W (inputs, outputs) row-major, then b."""
     views, start = [], 0

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from fedcore._core import kernels
-from fedcore._validate import describe
+from fedcore._validate import as_float_array, as_int, as_real, describe, require_finite
 
 DTYPES = (np.dtype(np.float32), np.dtype(np.float64))
 
@@ -38,6 +38,44 @@ def weighted_average(
     if not np.isfinite(out).all():
         _blame(rows)
     return out
+
+
+class RunningAverage:
+    """The weighted average of updates that come one at a time and are not kept: O(P) memory.
+
+    For federations whose updates don't fit in memory together. ``add`` each update as it arrives;
+    ``result`` equals ``weighted_average`` of all of them, up to rounding in float64.
+
+    Attributes: n_updates, how many were added; total_weight, the sum of their weights.
+    """
+
+    def __init__(self, n_params: int):
+        self._total = np.zeros(as_int("n_params", n_params, minimum=1), dtype=np.float64)
+        self.n_updates = 0
+        self.total_weight = 0.0
+
+    def add(self, update: np.ndarray, weight: float) -> None:
+        """Add one client's update (P,) float32 with its weight (>= 0, usually n_k).
+
+        Raises TypeError or ValueError that names the argument; the average is then unchanged, so a
+        client that sends nonsense can be left out and the next one added.
+        """
+        weight = as_real("weight", weight, 0)
+        update = as_float_array("update", update, ndim=1, dtypes=(np.float32,))
+        if len(update) != len(self._total):
+            raise ValueError(f"update must hold {len(self._total)} numbers, got {len(update)}")
+        require_finite("update", update)
+        kernels.add_weighted(self._total, np.ascontiguousarray(update), weight)
+        self.n_updates += 1
+        self.total_weight += weight
+
+    def result(self) -> np.ndarray:
+        """The weighted average so far, (P,) float32. ValueError if there is nothing to average."""
+        if self.total_weight == 0:
+            raise ValueError(
+                f"there is nothing to average: {self.n_updates} updates of total weight 0"
+            )
+        return (self._total / self.total_weight).astype(np.float32)
 
 
 def normalize_weights(weights: np.ndarray | Sequence[float], n_clients: int) -> np.ndarray:

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 import fedcore as fc
 from fedcore import _core, _reference
-from fedcore.aggregation import normalize_weights, weighted_average
+from fedcore.aggregation import RunningAverage, normalize_weights, weighted_average
 
 KERNELS = [pytest.param(_reference, id="reference")]
 if _core.COMPILED:
@@ -243,3 +243,63 @@ def test_compiled_equals_reference(federation):
     fc.training.kernels.weighted_average(updates, coefficients, ours)
     _reference.weighted_average(updates, coefficients, theirs)
     np.testing.assert_allclose(ours, theirs, rtol=1e-6, atol=1e-9 * np.abs(updates).max())
+
+
+# ------------------------------------------------------------------------ one at a time
+
+
+@given(federations())
+def test_running_average_equals_the_average_of_all(federation):
+    updates, weights = federation
+    running = RunningAverage(updates.shape[1])
+    for update, weight in zip(updates, weights, strict=True):
+        running.add(update, weight)
+    assert running.n_updates == len(updates)
+    assert running.total_weight == weights.sum()
+    np.testing.assert_allclose(
+        running.result(),
+        weighted_average(updates, weights),
+        rtol=1e-6,
+        atol=1e-7 * np.abs(updates).max(),
+    )
+
+
+def test_running_average_can_be_asked_in_between():
+    running = RunningAverage(2)
+    running.add(np.array([1, 10], np.float32), 1)
+    np.testing.assert_array_equal(running.result(), [1, 10])
+    running.add(np.array([4, -2], np.float32), 3)
+    np.testing.assert_array_equal(running.result(), [3.25, 1])
+
+
+@pytest.mark.parametrize(
+    ("update", "weight", "error", "message"),
+    [
+        (np.ones(4, np.float32), 1, ValueError, "update must hold 3 numbers, got 4"),
+        (np.ones((1, 3), np.float32), 1, ValueError, r"update must have 1 dimension\(s\)"),
+        (np.ones(3), 1, TypeError, "update must have dtype float32"),
+        ([1, 2, 3], 1, TypeError, "update must be a NumPy array"),
+        (np.array([1, np.nan, 1], np.float32), 1, ValueError, "update must be finite, got nan"),
+        (np.ones(3, np.float32), -1, ValueError, r"weight must be .* got -1"),
+        (np.ones(3, np.float32), np.nan, ValueError, "weight must be .* got nan"),
+        (np.ones(3, np.float32), "1", TypeError, "weight must be a number"),
+    ],
+)
+def test_running_average_refuses_and_stays_as_it_was(update, weight, error, message):
+    running = RunningAverage(3)
+    running.add(np.array([1, 2, 3], np.float32), 2)
+    with pytest.raises(error, match=message):
+        running.add(update, weight)
+    assert (running.n_updates, running.total_weight) == (1, 2)
+    np.testing.assert_array_equal(running.result(), [1, 2, 3])
+
+
+def test_running_average_of_nothing():
+    running = RunningAverage(3)
+    with pytest.raises(ValueError, match="nothing to average: 0 updates"):
+        running.result()
+    running.add(np.ones(3, np.float32), 0)
+    with pytest.raises(ValueError, match="nothing to average: 1 updates of total weight 0"):
+        running.result()
+    with pytest.raises(ValueError, match="n_params must be at least 1, got 0"):
+        RunningAverage(0)
