@@ -1,13 +1,20 @@
 """Data that many tests share. Small and made here, except MNIST, which is loaded once."""
 
+import os
 from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import settings
 
 import fedcore as fc
 
 ROOT = Path(__file__).resolve().parent.parent
+
+# For builds that are 20 times slower: HYPOTHESIS_PROFILE=few.
+settings.register_profile("usual", deadline=None)
+settings.register_profile("few", deadline=None, max_examples=10)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "usual"))
 
 
 @pytest.fixture(scope="session")
