@@ -154,7 +154,8 @@ def sample_clients(n_clients: int, fraction: float, seed: int, t: int) -> np.nda
 
     m = max(round(fraction * n_clients), 1), uniformly without replacement, from (seed, t).
     """
-    m = max(round(fraction * n_clients), 1)
+    n_clients = as_int("n_clients", n_clients, minimum=1)
+    m = max(round(_as_fraction(fraction) * n_clients), 1)
     rng = np.random.default_rng(_round_seeds(seed, t)[0])
     return np.sort(rng.choice(n_clients, size=m, replace=False, shuffle=False)).astype(np.int64)
 
@@ -166,7 +167,8 @@ def round_seed(seed: int, t: int) -> int:
 
 def _round_seeds(seed: int, t: int) -> tuple[int, int]:
     """Two independent seeds, for the selection and for the epoch orders of round ``t``."""
-    selection, training = np.random.SeedSequence([seed, t]).generate_state(2, np.uint64)
+    entropy = [as_int("seed", seed, minimum=0), as_int("t", t, minimum=1)]
+    selection, training = np.random.SeedSequence(entropy).generate_state(2, np.uint64)
     return int(selection), int(training)
 
 
@@ -178,7 +180,7 @@ class _Federation:
         self.model, self.train, self.test = model, train, test
         self.local, self.strategy = local, strategy
         self.parts = partition.check(parts, len(train))
-        self.fraction = as_real("fraction", fraction, 0, 1, include_low=False)
+        self.fraction = _as_fraction(fraction)
         self.seed = as_int("seed", seed, minimum=0)
         cores = available_cores()
         self.threads = cores if threads is None else as_int("threads", threads, minimum=1)
@@ -311,6 +313,10 @@ class _Federation:
         for name, mine, its in zip(("seed", "layer_sizes", "n_clients"), ours, theirs, strict=True):
             if mine != its:
                 raise ValueError(f"resume must have the same {name} as this run, {mine}, got {its}")
+
+
+def _as_fraction(fraction: float) -> float:
+    return as_real("fraction", fraction, 0, 1, include_low=False)
 
 
 def _norms(updates: np.ndarray, params: np.ndarray) -> tuple[float, ...]:

@@ -77,14 +77,13 @@ def test_mnist_is_mnist(mnist):
 
 
 def test_loading_is_quick():
+    """The best of five, since a busy machine slows some of them."""
     seconds = []
-    for _ in range(3):
+    while len(seconds) < 5 and min(seconds, default=1) >= 1:
         start = time.process_time()
         load_mnist()
         seconds.append(time.process_time() - start)
-        if seconds[-1] < 1:
-            return
-    pytest.fail(f"loading took {min(seconds):.2f} s of CPU at best")
+    assert min(seconds) < 1
 
 
 def test_loading_allocates_little_more_than_the_result():

@@ -142,6 +142,8 @@ def test_rounds_equal_algorithm_1(model, fraction, run, train, parts, test):
         assert record.loss == pytest.approx(loss, abs=1e-5)
         assert record.accuracy == pytest.approx(accuracy, abs=1 / 60)
         assert record.n_examples == tuple(SIZES[k] for k in record.clients)
+        assert len(record.clients) == 5 * fraction
+        assert record.bytes_down == record.bytes_up == 5 * fraction * 4 * model.n_params
         assert record.weights == pytest.approx(np.divide(record.n_examples, sum(record.n_examples)))
 
 
@@ -177,7 +179,7 @@ def test_rounds_draw_anew(run):
     drawn = {r.clients for r in run(n_rounds=8).rounds}
     assert len(drawn) > 1
     assert len({round_seed(0, t) for t in range(1, 50)}) == 49
-    assert round_seed(0, 1) != round_seed(1, 1)
+    assert len({round_seed(seed, t) for seed in (0, 1, 2) for t in (1, 2, 3)}) == 9
 
 
 def test_sample_is_uniform_without_replacement():
@@ -199,6 +201,23 @@ def test_how_many_are_asked(n_clients, fraction, m):
     assert len(sample_clients(n_clients, fraction, 0, 1)) == m
 
 
+@pytest.mark.parametrize(
+    ("call", "error", "message"),
+    [
+        (lambda: sample_clients(0, 0.1, 0, 1), ValueError, "n_clients must be at least 1, got 0"),
+        (lambda: sample_clients(9.0, 0.1, 0, 1), TypeError, "n_clients must be an integer"),
+        (lambda: sample_clients(9, 0, 0, 1), ValueError, "fraction must be .* got 0"),
+        (lambda: sample_clients(9, 0.1, -1, 1), ValueError, "seed must be at least 0, got -1"),
+        (lambda: sample_clients(9, 0.1, 0, 0), ValueError, "t must be at least 1, got 0"),
+        (lambda: round_seed(None, 1), TypeError, "seed must be an integer, got None"),
+        (lambda: round_seed(0, 1.0), TypeError, "t must be an integer, got 1.0"),
+    ],
+)
+def test_bad_draws(call, error, message):
+    with pytest.raises(error, match=message):
+        call()
+
+
 def test_generator_gives_the_same_rounds(run, train, parts, test):
     history = run()
     rounds = federated_rounds(
@@ -213,13 +232,27 @@ def test_generator_gives_the_same_rounds(run, train, parts, test):
     rounds.close()
 
 
-def test_generator_counts_continues_and_checks_at_once(run, train, parts, test):
-    history = run(n_rounds=2)
-    arguments = {"fraction": 0.6, "local": LocalSGD(2, 7, 0.05), "seed": 3}
-    more = federated_rounds(MODEL, train, parts, test, n_rounds=2, resume=history, **arguments)
-    assert [record for record, _ in more] == run().rounds[2:]
+@pytest.mark.parametrize("strategy", [fc.strategies.FedAvg(), Momentum()])
+def test_generator_counts_and_continues(run, train, parts, test, strategy):
+    beginning = run(n_rounds=2, strategy=strategy)
+    more = federated_rounds(
+        MODEL,
+        train,
+        parts,
+        test,
+        n_rounds=2,
+        fraction=0.6,
+        local=LocalSGD(2, 7, 0.05),
+        strategy=strategy,
+        seed=3,
+        resume=beginning,
+    )
+    assert [record for record, _ in more] == run(strategy=strategy).rounds[2:]
+
+
+def test_generator_checks_before_the_first_round_is_asked_for(train, parts, test):
     with pytest.raises(ValueError, match="fraction"):
-        federated_rounds(MODEL, train, parts, test, fraction=2)  # nothing asked for yet
+        federated_rounds(MODEL, train, parts, test, fraction=2)
     with pytest.raises(ValueError, match="n_rounds must be at least 1, got 0"):
         federated_rounds(MODEL, train, parts, test, n_rounds=0)
 
