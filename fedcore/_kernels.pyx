@@ -33,11 +33,12 @@ from libc.string cimport memcpy, memset
 cdef extern from "_simd.h":
     ctypedef struct simd_ops:
         const char *name
-        void (*add_rows)(float *y, int width, const float *matrix, Py_ssize_t stride,
-                         const int *index, const float *value, int n) noexcept nogil
-        void (*add_to_rows)(float *matrix, Py_ssize_t stride, const int *index,
-                            const float *value, int n, const float *y, int width) noexcept nogil
-        int (*nonzeros)(const float *x, int start, int stop, int *index, float *value) noexcept nogil
+        void (*add_rows)(float *y, int width, const float *matrix, const int *offset,
+                         const float *value, Py_ssize_t n) noexcept nogil
+        void (*add_to_rows)(float *matrix, const int *offset, const float *value, Py_ssize_t n,
+                            const float *y, int width) noexcept nogil
+        int (*nonzeros)(const float *x, int start, int stop, int stride, int *offset,
+                        float *value) noexcept nogil
         void (*accumulate)(double *total, const float *const *rows, const double *weight,
                            Py_ssize_t n) noexcept nogil
     const simd_ops *simd_select(const char *name) noexcept nogil
@@ -155,7 +156,7 @@ cdef struct Matrix:      # PADDED: element (i, j) is data[i * stride + j], strid
     int n_blocks
 
 cdef struct SparseRows:  # SPARSE: lists of what is not 0, cut at the block borders
-    int *index           # (n_lists, stride): which row of the matrix
+    int *offset          # (n_lists, stride): where the row of the matrix begins
     float *value         # (n_lists, stride): times what
     int stride           # 16 more than the matrix has rows: nonzeros writes past what it finds
     int *border          # (n_lists, n_blocks + 1): where each block starts in the two above
@@ -181,14 +182,14 @@ cdef inline int padded(int n) noexcept nogil:
 
 cdef void list_nonzeros(const float *x, int n, Matrix *matrix, SparseRows *rows, int which) noexcept nogil:
     """SPARSE: note where x is not 0. A NaN is not 0 either, so it is kept and comes out at the end."""
-    cdef int *index = rows.index + <Py_ssize_t>which * rows.stride
+    cdef int *offset = rows.offset + <Py_ssize_t>which * rows.stride
     cdef float *value = rows.value + <Py_ssize_t>which * rows.stride
     cdef int *border = rows.border + <Py_ssize_t>which * (matrix.n_blocks + 1)
     cdef int block, found = 0
     for block in range(matrix.n_blocks):
         border[block] = found
         found += simd.nonzeros(x, block * matrix.block, min(n, (block + 1) * matrix.block),
-                               index + found, value + found)
+                               matrix.stride, offset + found, value + found)
     border[matrix.n_blocks] = found
 
 
@@ -202,8 +203,7 @@ cdef void multiply(SparseRows *rows, Matrix *matrix, float *y, int n_examples) n
             border = rows.border + <Py_ssize_t>rows.list[e] * (matrix.n_blocks + 1) + block
             first = <Py_ssize_t>rows.list[e] * rows.stride + border[0]
             simd.add_rows(y + <Py_ssize_t>e * matrix.stride, matrix.stride, matrix.data,
-                          matrix.stride, rows.index + first, rows.value + first,
-                          border[1] - border[0])
+                          rows.offset + first, rows.value + first, border[1] - border[0])
 
 
 cdef void add_outer(SparseRows *rows, float *g, Matrix *matrix, int n_examples) noexcept nogil:
@@ -215,7 +215,7 @@ cdef void add_outer(SparseRows *rows, float *g, Matrix *matrix, int n_examples) 
         for e in range(n_examples):
             border = rows.border + <Py_ssize_t>rows.list[e] * (matrix.n_blocks + 1) + block
             first = <Py_ssize_t>rows.list[e] * rows.stride + border[0]
-            simd.add_to_rows(matrix.data, matrix.stride, rows.index + first, rows.value + first,
+            simd.add_to_rows(matrix.data, rows.offset + first, rows.value + first,
                              border[1] - border[0], g + <Py_ssize_t>e * matrix.stride, matrix.stride)
 
 
@@ -274,8 +274,9 @@ cdef void backward(Layer *layers, int n_layers, const long long *labels, int n_e
     for e in range(n_examples):
         a = layer.a + <Py_ssize_t>e * layer.W.stride
         g = layer.g + <Py_ssize_t>e * layer.W.stride
-        for j in range(layer.n_out):
-            g[j] = step * (a[j] - (j == labels[e]))
+        for j in range(layer.W.stride):
+            g[j] = step * a[j]
+        g[labels[e]] -= step
     for l in range(n_layers - 1, 0, -1):
         layer = &layers[l]
         below = &layers[l - 1]
@@ -357,10 +358,10 @@ def local_sgd(layer_sizes, const float[::1] params, const float[:, ::1] x,
                 n_batch = <int>min(batch_size, n_visits - start)
                 step_of_batch(work, x, y, part, &order[epoch, start], n_batch, lr)
                 start += n_batch
-            work.store(out)
-            if not all_finite(&out[0], out.shape[0]):
+            if not work.all_finite():
                 result = <int>(epoch + 1)
                 break
+        work.store(out)
     if result == 0:                       # after NaN the padding is no longer 0: throw it away
         _spare.append(work)
     return result
@@ -548,6 +549,15 @@ cdef class Workspace:
                     used = place_matrix(&layer.dWT, layer.n_out, layer.n_in, memory, used)
         return used
 
+    cdef bint all_finite(self) noexcept nogil:
+        cdef int l
+        cdef bint good = True
+        for l in range(self.n_layers):
+            good &= all_finite(self.layers[l].W.data,
+                               <Py_ssize_t>self.layers[l].n_in * self.layers[l].W.stride)
+            good &= all_finite(self.layers[l].b, self.layers[l].n_out)
+        return good
+
     cdef void load(self, const float[::1] params) noexcept nogil:
         """Copy the flat vector into the padded matrices, W and its transpose."""
         cdef int l, i, j
@@ -599,6 +609,6 @@ cdef size_t place_matrix(Matrix *matrix, int rows, int columns, char *memory, si
 cdef size_t place_rows(SparseRows *rows, Matrix *matrix, Py_ssize_t n_lists, char *memory,
                        size_t used) noexcept:
     rows.stride = matrix.rows + 16
-    used = place(<void **>&rows.index, <size_t>n_lists * rows.stride, memory, used)
+    used = place(<void **>&rows.offset, <size_t>n_lists * rows.stride, memory, used)
     used = place(<void **>&rows.value, <size_t>n_lists * rows.stride, memory, used)
     return place(<void **>&rows.border, <size_t>n_lists * (matrix.n_blocks + 1), memory, used)

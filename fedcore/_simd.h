@@ -4,12 +4,13 @@
  * instruction sets and the best one is chosen when the module is imported (simd_select). Cython
  * cannot say "compile this function for AVX-512"; a C attribute can. Everything else is in the .pyx.
  *
- *   add_rows      y      += sum_j value[j] * matrix[index[j], :]      a weighted sum of rows
- *   add_to_rows   matrix[index[j], :] += value[j] * y                 its transpose: a rank-1 update
+ *   add_rows      y      += sum_j value[j] * matrix[offset[j] ...]    a weighted sum of rows
+ *   add_to_rows   matrix[offset[j] ...] += value[j] * y               its transpose: a rank-1 update
  *   nonzeros      where x is not 0, and what stands there
  *   accumulate    total  += sum of four weighted arrays, in double    the server's average
  *
- * Widths are whole multiples of 16 floats: callers pad their rows with zeros, so no loop has a tail.
+ * A row is named by its offset, row number times row length: the multiplication is done once, when
+ * the list is made, not in every loop. Widths are whole multiples of 16 floats: callers pad their rows with zeros, so no loop has a tail.
  */
 #ifndef FEDCORE_SIMD_H
 #define FEDCORE_SIMD_H
@@ -27,11 +28,11 @@
 
 typedef struct {
     const char *name;
-    void (*add_rows)(float *y, int width, const float *matrix, ptrdiff_t stride,
-                     const int *index, const float *value, int n);
-    void (*add_to_rows)(float *matrix, ptrdiff_t stride, const int *index, const float *value, int n,
+    void (*add_rows)(float *y, int width, const float *matrix, const int *offset,
+                     const float *value, ptrdiff_t n);
+    void (*add_to_rows)(float *matrix, const int *offset, const float *value, ptrdiff_t n,
                         const float *y, int width);
-    int (*nonzeros)(const float *x, int from, int to, int *index, float *value);
+    int (*nonzeros)(const float *x, int from, int to, int stride, int *offset, float *value);
     void (*accumulate)(double *total, const float *const *rows, const double *weight, ptrdiff_t n);
 } simd_ops;
 
@@ -117,17 +118,17 @@ typedef float SIMD_NAME(vec)
 /* With few vectors a row, one chain of multiply-adds would wait for its own results: U chains of
  * rows run side by side and are added up at the end. */
 SIMD_TARGET SIMD_INLINE void SIMD_NAME(gather)(const int N, const int U, float *y,
-                                               const float *matrix, ptrdiff_t stride,
-                                               const int *index, const float *value, int n) {
+                                               const float *matrix, const int *offset, const float *value,
+    ptrdiff_t n) {
     const VEC zero = {0};
     VEC acc[SIMD_REGISTERS];
-    int j = 0;
+    ptrdiff_t j = 0;
     _Pragma("GCC unroll 16") for (int v = 0; v < N; v++) acc[v] = AT(y, v);
     if (U > 1) {
         _Pragma("GCC unroll 16") for (int v = N; v < N * U; v++) acc[v] = zero;
         for (; j + U <= n; j += U) {
             _Pragma("GCC unroll 16") for (int u = 0; u < U; u++) {
-                const float *row = matrix + index[j + u] * stride;
+                const float *row = matrix + offset[j + u];
                 IN_REGISTER(row);
                 _Pragma("GCC unroll 16") for (int v = 0; v < N; v++)
                     acc[u * N + v] += value[j + u] * CONST_AT(row, v);
@@ -135,7 +136,7 @@ SIMD_TARGET SIMD_INLINE void SIMD_NAME(gather)(const int N, const int U, float *
         }
     }
     for (; j < n; j++) {
-        const float *row = matrix + index[j] * stride;
+        const float *row = matrix + offset[j];
         IN_REGISTER(row);
         _Pragma("GCC unroll 16") for (int v = 0; v < N; v++)
             acc[v] += value[j] * CONST_AT(row, v);
@@ -145,13 +146,13 @@ SIMD_TARGET SIMD_INLINE void SIMD_NAME(gather)(const int N, const int U, float *
     _Pragma("GCC unroll 16") for (int v = 0; v < N; v++) AT(y, v) = acc[v];
 }
 
-SIMD_TARGET SIMD_INLINE void SIMD_NAME(scatter)(const int N, float *matrix, ptrdiff_t stride,
-                                                const int *index, const float *value, int n,
+SIMD_TARGET SIMD_INLINE void SIMD_NAME(scatter)(const int N, float *matrix, const int *offset,
+    const float *value, ptrdiff_t n,
                                                 const float *y) {
     VEC kept[SIMD_REGISTERS];
     _Pragma("GCC unroll 16") for (int v = 0; v < N; v++) kept[v] = CONST_AT(y, v);
-    for (int j = 0; j < n; j++) {
-        float *row = matrix + index[j] * stride;
+    for (ptrdiff_t j = 0; j < n; j++) {
+        float *row = matrix + offset[j];
         IN_REGISTER(row);
         _Pragma("GCC unroll 16") for (int v = 0; v < N; v++) AT(row, v) += value[j] * kept[v];
     }
@@ -166,17 +167,17 @@ SIMD_TARGET SIMD_INLINE void SIMD_NAME(scatter)(const int N, float *matrix, ptrd
 #  define CHAINS(N) ((N) == 1 ? 8 : (N) == 2 ? 4 : (N) <= 4 ? 2 : 1)
 #  define FITS(N) ((N) <= SIMD_REGISTERS)
 #else
-SIMD_INLINE void SIMD_NAME(gather)(int N, int U, float *y, const float *matrix, ptrdiff_t stride,
-                                   const int *index, const float *value, int n) {
+SIMD_INLINE void SIMD_NAME(gather)(int N, int U, float *y, const float *matrix, const int *offset, const float *value,
+    ptrdiff_t n) {
     (void)U;
-    for (int j = 0; j < n; j++)
-        for (int c = 0; c < N * SIMD_LANES; c++) y[c] += value[j] * matrix[index[j] * stride + c];
+    for (ptrdiff_t j = 0; j < n; j++)
+        for (int c = 0; c < N * SIMD_LANES; c++) y[c] += value[j] * matrix[offset[j] + c];
 }
 
-SIMD_INLINE void SIMD_NAME(scatter)(int N, float *matrix, ptrdiff_t stride, const int *index,
-                                    const float *value, int n, const float *y) {
-    for (int j = 0; j < n; j++)
-        for (int c = 0; c < N * SIMD_LANES; c++) matrix[index[j] * stride + c] += value[j] * y[c];
+SIMD_INLINE void SIMD_NAME(scatter)(int N, float *matrix, const int *offset,
+    const float *value, ptrdiff_t n, const float *y) {
+    for (ptrdiff_t j = 0; j < n; j++)
+        for (int c = 0; c < N * SIMD_LANES; c++) matrix[offset[j] + c] += value[j] * y[c];
 }
 #endif
 
@@ -187,26 +188,25 @@ SIMD_INLINE int SIMD_NAME(piece)(int left, int vectors) {
     return left < size ? left : size;
 }
 
-SIMD_TARGET static void SIMD_NAME(add_rows)(float *y, int width, const float *matrix,
-                                            ptrdiff_t stride, const int *index,
-                                            const float *value, int n) {
+SIMD_TARGET static void SIMD_NAME(add_rows)(float *y, int width, const float *matrix, const int *offset, const float *value,
+    ptrdiff_t n) {
     const int vectors = width / SIMD_LANES;
     for (int done = 0, size; done < vectors; done += size) {
         size = SIMD_NAME(piece)(vectors - done, vectors);
         float *to = y + done * SIMD_LANES;
         const float *from = matrix + done * SIMD_LANES;
 #if SIMD_VECTORS
-#  define DO(N) case N: if (FITS(N)) SIMD_NAME(gather)(FITS(N) ? N : 1, FITS(N * CHAINS(N)) ? CHAINS(N) : 1, to, from, stride, index, value, n); break;
+#  define DO(N) case N: if (FITS(N)) SIMD_NAME(gather)(FITS(N) ? N : 1, FITS(N * CHAINS(N)) ? CHAINS(N) : 1, to, from, offset, value, n); break;
         switch (size) { CASES(DO) }
 #  undef DO
 #else
-        SIMD_NAME(gather)(size, 1, to, from, stride, index, value, n);
+        SIMD_NAME(gather)(size, 1, to, from, offset, value, n);
 #endif
     }
 }
 
-SIMD_TARGET static void SIMD_NAME(add_to_rows)(float *matrix, ptrdiff_t stride, const int *index,
-                                               const float *value, int n, const float *y,
+SIMD_TARGET static void SIMD_NAME(add_to_rows)(float *matrix, const int *offset,
+    const float *value, ptrdiff_t n, const float *y,
                                                int width) {
     const int vectors = width / SIMD_LANES;
     for (int done = 0, size; done < vectors; done += size) {
@@ -214,11 +214,11 @@ SIMD_TARGET static void SIMD_NAME(add_to_rows)(float *matrix, ptrdiff_t stride, 
         float *to = matrix + done * SIMD_LANES;
         const float *from = y + done * SIMD_LANES;
 #if SIMD_VECTORS
-#  define DO(N) case N: if (FITS(N)) SIMD_NAME(scatter)(FITS(N) ? N : 1, to, stride, index, value, n, from); break;
+#  define DO(N) case N: if (FITS(N)) SIMD_NAME(scatter)(FITS(N) ? N : 1, to, offset, value, n, from); break;
         switch (size) { CASES(DO) }
 #  undef DO
 #else
-        SIMD_NAME(scatter)(size, to, stride, index, value, n, from);
+        SIMD_NAME(scatter)(size, to, offset, value, n, from);
 #endif
     }
 }
@@ -226,18 +226,19 @@ SIMD_TARGET static void SIMD_NAME(add_to_rows)(float *matrix, ptrdiff_t stride, 
 /* Returns how many of x[from..to) are not 0 and lists them. A NaN is not 0: it is kept. AVX-512 has
  * an instruction for it; elsewhere we skip stretches of zeros, then write always and keep if not 0,
  * so that there is no branch to mispredict. Up to 16 numbers are written past what is found. */
-SIMD_TARGET static int SIMD_NAME(nonzeros)(const float *x, int from, int to, int *index,
-                                           float *value) {
+SIMD_TARGET static int SIMD_NAME(nonzeros)(const float *x, int from, int to, int stride,
+                                           int *offset, float *value) {
     int found = 0, i = from;
 #if SIMD_LANES == 16
-    __m512i at = _mm512_add_epi32(_mm512_set1_epi32(from), _mm512_setr_epi32(
-        0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15));
-    for (; i < to; i += 16, at = _mm512_add_epi32(at, _mm512_set1_epi32(16))) {
+    const __m512i sixteen = _mm512_set1_epi32(16 * stride);
+    __m512i at = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+    at = _mm512_mullo_epi32(_mm512_add_epi32(at, _mm512_set1_epi32(from)), _mm512_set1_epi32(stride));
+    for (; i < to; i += 16, at = _mm512_add_epi32(at, sixteen)) {
         const __mmask16 valid = to - i >= 16 ? 0xFFFF : (__mmask16)((1u << (to - i)) - 1);
         const __m512 v = _mm512_maskz_loadu_ps(valid, x + i);
         const __mmask16 keep = _mm512_cmp_ps_mask(v, _mm512_setzero_ps(), _CMP_NEQ_UQ);
         _mm512_storeu_ps(value + found, _mm512_maskz_compress_ps(keep, v));
-        _mm512_storeu_si512(index + found, _mm512_maskz_compress_epi32(keep, at));
+        _mm512_storeu_si512(offset + found, _mm512_maskz_compress_epi32(keep, at));
         found += __builtin_popcount(keep);
     }
 #else
@@ -247,7 +248,7 @@ SIMD_TARGET static int SIMD_NAME(nonzeros)(const float *x, int from, int to, int
         if (stop - i == 8) memcpy(pair, x + i, sizeof pair);
         if ((pair[0] | pair[1] | pair[2] | pair[3]) == 0) continue;
         for (int k = i; k < stop; k++) {
-            index[found] = k;
+            offset[found] = k * stride;
             value[found] = x[k];
             found += x[k] != 0;
         }
