@@ -1,0 +1,31 @@
+"""What a lesson puts on the screen. Only here are ipywidgets and anywidget imported."""
+
+from fedcore.lab import progress
+from fedcore.lab.chart import LineChart
+from fedcore.lab.digit import DigitPad, center_digit
+from fedcore.lab.figure import show
+from fedcore.lab.frames import data_frame, round_frame
+from fedcore.lab.log import aggregation_log
+from fedcore.lab.network import NetworkMap, render_network_svg
+from fedcore.lab.panel import FederationPanel
+from fedcore.lab.predict import predict
+from fedcore.lab.quiz import quiz
+from fedcore.lab.runs import RunSettings, panel_run
+
+__all__ = [
+    "DigitPad",
+    "FederationPanel",
+    "LineChart",
+    "NetworkMap",
+    "RunSettings",
+    "aggregation_log",
+    "center_digit",
+    "data_frame",
+    "panel_run",
+    "predict",
+    "progress",
+    "quiz",
+    "render_network_svg",
+    "round_frame",
+    "show",
+]

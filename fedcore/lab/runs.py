@@ -1,0 +1,206 @@
+"""What a live panel computes, without any widget: settings in, the records of a federation out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from functools import partial
+
+from fedcore import datasets, models, partition, strategies
+from fedcore._validate import as_int, as_real, describe
+from fedcore.datasets import Dataset
+from fedcore.federation import LocalSGD, federated_rounds
+from fedcore.history import RoundRecord
+from fedcore.models import MLP
+from fedcore.training import DivergedError
+
+MODELS: dict[str, Callable[[int, int], MLP]] = {
+    "softmax": models.Softmax,
+    "2NN": lambda n_features, n_classes: models.MLP(n_features, 200, 200, n_classes),
+}
+SPLITS: dict[str, Callable] = {  # (y, n_clients, seed=) -> parts
+    "IID": partition.iid,
+    "2 shards": partition.shards,
+    "1 shard": partial(partition.shards, shards_per_client=1),
+}
+STRATEGIES = {"FedAvg": strategies.FedAvg()}
+
+
+class Cancelled(Exception):
+    """The run was made obsolete while it was under way."""
+
+
+@dataclass(frozen=True)
+class RunSettings:
+    """Everything that decides a run; two equal settings give the same records, bit for bit.
+
+    Raises TypeError or ValueError that names the setting. ``split``, ``model`` and ``strategy`` are
+    names, looked up when the run starts.
+    """
+
+    n_clients: int = 100  # K
+    fraction: float = 0.1  # C
+    epochs: int = 1  # E
+    batch_size: int | None = 10  # B; None: all of a client's examples
+    lr: float = 0.1
+    split: str = "IID"
+    model: str = "softmax"
+    strategy: str = "FedAvg"
+    n_rounds: int = 20
+    seed: int = 0
+
+    def __post_init__(self):
+        as_int("n_clients", self.n_clients, minimum=1)
+        as_real("fraction", self.fraction, 0, 1, include_low=False)
+        LocalSGD(self.epochs, self.batch_size, self.lr)
+        as_int("n_rounds", self.n_rounds, minimum=1)
+        as_int("seed", self.seed, minimum=0)
+        for name in ("split", "model", "strategy"):
+            if not isinstance(getattr(self, name), str):
+                raise TypeError(f"{name} must be a name, got {describe(getattr(self, name))}")
+
+
+@dataclass(frozen=True)
+class World:
+    """What the names in the settings stand for, and the data that is trained and tested on."""
+
+    train: Dataset
+    test: Dataset
+    splits: Mapping[str, Callable] = field(default_factory=lambda: SPLITS)
+    models: Mapping[str, Callable] = field(default_factory=lambda: MODELS)
+    strategies: Mapping[str, object] = field(default_factory=lambda: STRATEGIES)
+
+    def model(self, settings: RunSettings) -> MLP:
+        """The model that ``settings`` names, shaped for this data."""
+        make = _look_up("model", settings.model, self.models)
+        return make(self.train.n_features, self.train.n_classes)
+
+    def check(self, settings: RunSettings) -> None:
+        """Raise ValueError if a name in ``settings`` stands for nothing here."""
+        _look_up("split", settings.split, self.splits)
+        _look_up("model", settings.model, self.models)
+        _look_up("strategy", settings.strategy, self.strategies)
+
+    def start(self, settings: RunSettings) -> tuple[float, float]:
+        """(loss, accuracy) on the test set before the first round."""
+        model = self.model(settings)
+        return model.evaluate(model.init(settings.seed), self.test.x, self.test.y)
+
+    def rounds(
+        self, settings: RunSettings, cancelled: Callable[[], bool] = lambda: False
+    ) -> Iterator[RoundRecord]:
+        """Run ``settings`` round by round; Cancelled is raised soon after ``cancelled()`` is true:
+        at the latest when the client being trained is done."""
+        make_parts = _look_up("split", settings.split, self.splits)
+        strategy = _look_up("strategy", settings.strategy, self.strategies)
+        steps = federated_rounds(
+            _stoppable(self.model(settings), cancelled),
+            self.train,
+            make_parts(self.train.y, settings.n_clients, seed=settings.seed),
+            self.test,
+            n_rounds=settings.n_rounds,
+            fraction=settings.fraction,
+            local=LocalSGD(settings.epochs, settings.batch_size, settings.lr),
+            strategy=strategy,
+            seed=settings.seed,
+        )
+        return (record for record, _ in steps)
+
+
+def panel_run(
+    settings: RunSettings | None = None,
+    train: Dataset | None = None,
+    test: Dataset | None = None,
+    **changes,
+) -> Iterator[RoundRecord]:
+    """The records that a FederationPanel draws, one a round, as a generator.
+
+    settings: default ``RunSettings()``; ``changes`` replace single ones: ``panel_run(epochs=5)``.
+    train, test: default MNIST. Raises ValueError naming a wrong setting, and FederationDiverged.
+    """
+    settings = replace(settings or RunSettings(), **changes)
+    if train is None or test is None:
+        loaded = datasets.load_mnist()
+        train, test = train or loaded[0], test or loaded[1]
+    return World(train, test).rounds(settings)
+
+
+@dataclass
+class Curve:
+    """A run as far as it got: what the panel draws and says."""
+
+    settings: RunSettings
+    accuracy: list[float]  # entry 0 is the initial model, entry t follows round t
+    loss: list[float]
+    bytes_up: int = 0
+    bytes_down: int = 0
+    seconds: float = 0.0  # spent in the rounds, on this machine
+
+    @property
+    def rounds(self) -> int:
+        """How many rounds are done."""
+        return len(self.accuracy) - 1
+
+    def add(self, record: RoundRecord) -> None:
+        """Take in the next round."""
+        self.accuracy.append(record.accuracy)
+        self.loss.append(record.loss)
+        self.bytes_up += record.bytes_up
+        self.bytes_down += record.bytes_down
+        self.seconds += record.seconds
+
+    def rounds_to(self, target: float) -> int | None:
+        """The first round whose accuracy is at least ``target``; None if there is none yet."""
+        return next((t for t, a in enumerate(self.accuracy) if a >= target), None)
+
+
+def follow(
+    world: World, settings: RunSettings, cancelled: Callable[[], bool] = lambda: False
+) -> Iterator[tuple[str, Curve, DivergedError | None]]:
+    """The life of a run as (phase, curve so far, error): 'running' at the start and after each
+    round, then once 'done' or 'diverged'. Nothing follows once ``cancelled()`` is true."""
+    loss, accuracy = world.start(settings)
+    curve = Curve(settings, [accuracy], [loss])
+    yield "running", curve, None
+    try:
+        for record in world.rounds(settings, cancelled):
+            if cancelled():
+                return
+            curve.add(record)
+            if curve.rounds < settings.n_rounds:
+                yield "running", curve, None
+    except Cancelled:
+        return
+    except DivergedError as error:
+        yield "diverged", curve, error
+        return
+    yield "done", curve, None
+
+
+def _look_up(what: str, name: str, known: Mapping[str, object]):
+    if name not in known:
+        raise ValueError(f"{what} must be one of {', '.join(map(repr, known))}, got {name!r}")
+    return known[name]
+
+
+def _stoppable(model: MLP, cancelled: Callable[[], bool]) -> MLP:
+    """The same model, but training it ends with Cancelled once ``cancelled()`` is true.
+
+    Training asks a model for its shape before each client: that is where this one looks up.
+    """
+    sizes = model.layer_sizes
+
+    class Stoppable(type(model)):
+        @property
+        def layer_sizes(self):
+            if cancelled():
+                raise Cancelled
+            return sizes
+
+        @layer_sizes.setter
+        def layer_sizes(self, value):
+            pass
+
+    stoppable = object.__new__(Stoppable)
+    stoppable.__dict__.update({k: v for k, v in vars(model).items() if k != "layer_sizes"})
+    return stoppable

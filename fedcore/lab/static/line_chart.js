@@ -1,0 +1,14 @@
+function render({ model, el: host }) {
+  const chart = makeChart(model.get("height"));
+  host.classList.add("fc");
+  host.append(chart.root);
+  const update = () => chart.set(model.get("spec"));
+  model.on("change:spec", update);
+  update();
+  return () => {
+    model.off("change:spec", update);
+    chart.stop();
+  };
+}
+
+export default { render };

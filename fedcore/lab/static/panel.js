@@ -1,0 +1,141 @@
+// The live panel. The rule that keeps it honest: each change of a slider gets a number (`seq`), every
+// view that Python sends carries the number it answers, and a view with another number is not drawn.
+
+function render({ model, el: host }) {
+  host.classList.add("fc");
+  const chart = makeChart(model.get("height"));
+  const status = el("div", { class: "fc-status", role: "status", "aria-atomic": "true" });
+  const bar = el("div", { class: "fc-bar" }, el("span"));
+  const tiles = el("div", { class: "fc-tiles" });
+  const stopButton = el("button", { type: "button", text: "Stop", onclick: () => ask("stop") });
+  const again = el("button", { type: "button", text: "Run again", onclick: () => ask("run") });
+  const reset = el("button", { type: "button", text: "Reset", onclick: () => ask("reset") });
+  const controls = model.get("controls").map(makeControl);
+  const fixed = el("p", { class: "fc-note", text: model.get("fixed") });
+  const side = el(
+    "div",
+    { class: "fc-side", role: "group", "aria-label": "Settings of the federation" },
+    controls.map((control) => control.root),
+    el("div", { class: "fc-buttons" }, again, stopButton, reset),
+    fixed,
+  );
+  const main = el("div", { class: "fc-main" }, chart.root, tiles);
+  const root = el("section", { class: "fc-panel", "aria-label": model.get("title") });
+  root.append(
+    el("div", { class: "fc-title", text: model.get("title") }),
+    el("div", { class: "fc-columns" }, side, main),
+    bar,
+    status,
+  );
+  host.append(root);
+  let waiting = null;
+
+  function makeControl(control) {
+    const index = model.get("request").values[control.name];
+    const changed = (i) => ask("run", { [control.name]: i });
+    const made =
+      control.kind === "choice"
+        ? segments(newId(control.name), control.label, control.texts, index, changed)
+        : stops({ ...control, index }, changed);
+    return { ...made, name: control.name };
+  }
+
+  function ask(action, changes = {}) {
+    const { seq, values } = model.get("request");
+    model.set("request", { seq: seq + 1, action, values: { ...values, ...changes } });
+    model.save_changes();
+  }
+
+  // Drawn at once, before Python has answered: what was current no longer is.
+  function onRequest() {
+    const { seq, action, values } = model.get("request");
+    for (const control of controls) control.choose(values[control.name]);
+    if (model.get("view").seq === seq) return draw();
+    if (action === "stop") return;
+    const view = model.get("view");
+    const before = view.phase === "done" ? { ...view.current, name: "previous run" } : view.before;
+    show({ ...view, phase: "waiting", current: null, before, round: 0 });
+    live(false, "Starting with the new settings ...");
+    clearTimeout(waiting);
+    waiting = setTimeout(() => {
+      if (model.get("view").seq === seq) return;
+      const hint = "It may be busy with another cell; if it was restarted, run this cell again.";
+      live(true, `The kernel has not answered yet. ${hint}`);
+    }, 4000);
+  }
+
+  function draw() {
+    const view = model.get("view");
+    if (view.seq !== model.get("request").seq) return; // obsolete: never drawn
+    clearTimeout(waiting);
+    show(view);
+    live(view.phase !== "running", view.status);
+  }
+
+  // A screen reader hears how a run ends, not each of its rounds.
+  function live(aloud, text) {
+    status.setAttribute("aria-live", aloud ? "polite" : "off");
+    say(status, text);
+  }
+
+  function show(view) {
+    const lines = [];
+    if (view.current) lines.push({ ...line(view.current), look: 1 });
+    if (view.before) lines.push({ ...line(view.before), look: "ghost" });
+    const target = model.get("target");
+    const text = `target ${Math.round(100 * target)}\u00a0%`;
+    chart.set({
+      label: view.alternative,
+      x: { label: "round", min: 0, max: view.n_rounds, whole: true },
+      y: { label: "test accuracy (%)", min: 0, max: 100, unit: "%", digits: 1, fixed: true },
+      lines,
+      marks: target ? [{ y: 100 * target, text }] : [],
+    });
+    const busy = view.phase === "running" || view.phase === "waiting";
+    root.setAttribute("aria-busy", busy);
+    root.dataset.phase = view.phase;
+    stopButton.disabled = !busy;
+    again.disabled = busy;
+    bar.firstChild.style.width = `${(100 * view.round) / view.n_rounds}%`;
+    tiles.replaceChildren(...view.tiles.map((tile) => makeTile(tile, view.phase)));
+  }
+
+  function line({ name, accuracy }) {
+    return { name, x: accuracy.map((_, i) => i), y: accuracy.map((a) => 100 * a) };
+  }
+
+  function makeTile(tile, phase) {
+    const waits = phase === "waiting";
+    const value = waits ? "\u2013" : tile.value;
+    const last = waits && model.get("view").phase === "done" ? tile.value : tile.before;
+    const before = last ? `before: ${last}` : "\u00a0";
+    return el(
+      "div",
+      {},
+      el("div", { class: "fc-tile-name", text: tile.name }),
+      el("div", { class: "fc-big", text: value }),
+      el("div", { class: "fc-before", text: before }),
+    );
+  }
+
+  // The first run begins when the learner sees the panel, so that the curve grows before their eyes.
+  const seen = new IntersectionObserver((entries) => {
+    if (!entries.some((entry) => entry.isIntersecting)) return;
+    seen.disconnect();
+    if (model.get("request").seq === 0) ask("run");
+  }, { threshold: 0.3 });
+  seen.observe(root);
+
+  model.on("change:request", onRequest);
+  model.on("change:view", draw);
+  draw();
+  return () => {
+    model.off("change:request", onRequest);
+    model.off("change:view", draw);
+    seen.disconnect();
+    chart.stop();
+    clearTimeout(waiting);
+  };
+}
+
+export default { render };
