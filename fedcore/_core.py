@@ -18,7 +18,7 @@ else:
 
         warnings.warn(
             "fedcore runs without its compiled core: every result is the same, but training is "
-            "several times slower. Install a C compiler and run `make lab` again to get it.",
+            "several times slower. Install a C compiler and then `make clean` and `make lab`.",
             RuntimeWarning,
             stacklevel=3,
         )
