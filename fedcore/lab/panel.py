@@ -58,6 +58,8 @@ class FederationPanel(anywidget.AnyWidget):
     request = traitlets.Dict().tag(sync=True)  # {seq, action, values: {setting: position}}
     view = traitlets.Dict().tag(sync=True)  # everything on the screen; its seq is that of a request
 
+    _run: _Run | None = None  # here too, since a panel that refused its arguments is closed as well
+
     def __init__(
         self,
         train: Dataset,

@@ -24,6 +24,23 @@ function say(node, text) {
   if (node.textContent !== text) node.textContent = text;
 }
 
+// JupyterLab takes keys before any widget sees them (arrows, Enter and Space act on cells). Inside a
+// widget they belong to the widget, except those that run cells or come with Ctrl, Alt or Cmd.
+function keepKeys(event) {
+  const root = event.target instanceof Element && event.target.closest(".fc");
+  if (!root) return;
+  const theirs = event.ctrlKey || event.metaKey || event.altKey;
+  const runs = event.shiftKey && event.key === "Enter";
+  root.toggleAttribute("data-lm-suppress-shortcuts", !theirs && !runs);
+}
+
+function adopt(host) {
+  host.classList.add("fc");
+  if (window.fedcoreKeys) return;
+  window.fedcoreKeys = true;
+  window.addEventListener("keydown", keepKeys, true);
+}
+
 let lastId = 0;
 function newId(prefix) {
   lastId += 1;

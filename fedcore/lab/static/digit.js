@@ -4,7 +4,7 @@ const GRID = 112;
 const PEN = 9; // diameter of the pen on that grid
 
 function render({ model, el: host }) {
-  host.classList.add("fc");
+  adopt(host);
   const ink = document.createElement("canvas"); // what was drawn, at the size that is sent
   ink.width = ink.height = GRID;
   const pad = el("canvas", { class: "fc-pad", width: 280, height: 280, tabindex: 0, role: "application" });

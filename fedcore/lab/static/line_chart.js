@@ -1,6 +1,6 @@
 function render({ model, el: host }) {
   const chart = makeChart(model.get("height"));
-  host.classList.add("fc");
+  adopt(host);
   host.append(chart.root);
   const update = () => chart.set(model.get("spec"));
   model.on("change:spec", update);

@@ -3,7 +3,7 @@
 const DURATION = 1900; // ms of one round when played: down, train, up
 
 function render({ model, el: host }) {
-  host.classList.add("fc");
+  adopt(host);
   const places = model.get("places");
   const names = model.get("names");
   const map = svg("svg", { class: "fc-map", tabindex: 0, role: "application" });

@@ -2,7 +2,7 @@
 // view that Python sends carries the number it answers, and a view with another number is not drawn.
 
 function render({ model, el: host }) {
-  host.classList.add("fc");
+  adopt(host);
   const chart = makeChart(model.get("height"));
   const status = el("div", { class: "fc-status", role: "status", "aria-atomic": "true" });
   const bar = el("div", { class: "fc-bar" }, el("span"));

@@ -1,7 +1,7 @@
 // A guess before the result: a choice with a confidence, or a range on a scale.
 
 function render({ model, el: host }) {
-  host.classList.add("fc");
+  adopt(host);
   const isChoice = model.get("options").length > 0;
   const note = el("p", { class: "fc-note", role: "status" });
   const lock = el("button", { type: "button", class: "fc-primary", text: "Lock in my guess" });

@@ -1,7 +1,7 @@
 // A quiz: one card a question. Answers go to Python, which knows what is right, and come back marked.
 
 function render({ model, el: host }) {
-  host.classList.add("fc");
+  adopt(host);
   const score = el("div", { class: "fc-note", role: "status" });
   const cards = model.get("questions").map(makeCard);
   host.append(
