@@ -69,8 +69,8 @@ def install(folder, extras):
     print("Installing the course into %s (the first time this takes a minute) ..." % folder)
     if uv:
         # --reinstall-package: uv would not notice that only the .pyx has changed.
-        options = ["--quiet", "--python", python, "--reinstall-package", "fedcore"]
-        run(uv, "pip", "install", *(options + ["-e", target]))
+        fresh = ["--reinstall-package", "fedcore"]
+        run(uv, "pip", "install", "--quiet", "--python", python, "-e", target, *fresh)
     else:
         run(python, "-m", "pip", "install", "--quiet", "-e", target)
     labextension = os.path.join(os.path.dirname(python), "jupyter-labextension")
