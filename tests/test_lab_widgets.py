@@ -8,7 +8,7 @@ import pytest
 
 import fedcore as fc
 from fedcore import lab
-from fedcore.lab import marking, progress, quiz_file, scoring
+from fedcore.lab import marking, progress, quiz_file, scoring, style
 
 QUIZZES = sorted(quiz_file.FOLDER.glob("*.json"))
 
@@ -93,6 +93,22 @@ def test_quiz_files_are_complete_and_fair(path):
         for q in choices
     )
     assert longest <= 0.6 * len(choices)
+
+
+def texts(value):
+    """Every text in a quiz, however deep."""
+    if isinstance(value, dict):
+        return [text for item in value.values() for text in texts(item)]
+    if isinstance(value, list):
+        return [text for item in value for text in texts(item)]
+    return [value] if isinstance(value, str) else []
+
+
+@pytest.mark.parametrize("path", QUIZZES, ids=lambda path: path.stem)
+def test_quiz_maths_can_be_shown(path):
+    """Quizzes draw letters and indices, not all of TeX: what they can't draw would stand raw."""
+    raw = [text for text in texts(quiz_file.load(path.stem)) if "\\" in style.rich(text)]
+    assert raw == []
 
 
 def test_options_are_shuffled_the_same_way_each_time():
