@@ -32,6 +32,9 @@ kernels = Extension(
     depends=["fedcore/_simd.h"],
     extra_compile_args=compile_args(),
     extra_link_args=["-fsanitize=address,undefined"] if SANITIZE else [],
-    optional=True,  # without a compiler the package installs all the same and runs on _reference
 )
-setup(ext_modules=cythonize([kernels], compiler_directives=directives))
+[kernels] = cythonize([kernels], compiler_directives=directives)
+# Without a compiler the package installs all the same and runs on _reference. Set here, since
+# cythonize drops it; a debug or sanitizer build that fails must fail.
+kernels.optional = not (DEBUG or SANITIZE)
+setup(ext_modules=[kernels])
