@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import warnings
 
@@ -10,8 +11,7 @@ if os.environ.get("FEDCORE_PURE") == "1":  # for tests and timing of the twin
     from fedcore import _reference as kernels
 else:
     try:
-        from fedcore import _kernels as kernels
-
+        kernels = importlib.import_module("fedcore._kernels")
         COMPILED = True
     except ModuleNotFoundError:
         from fedcore import _reference as kernels

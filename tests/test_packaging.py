@@ -120,6 +120,17 @@ def test_without_a_compiler_the_package_still_builds(tmp_path):
     )
     assert done.returncode == 0, done.stderr[-3000:]
     assert not list((tmp_path / "fedcore").glob("*.so"))
+    program = "import fedcore; print(fedcore.__file__, fedcore.info()['compiled'])"
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.split() == [str(tmp_path / "fedcore" / "__init__.py"), "False"]
+    assert done.stderr.count("runs without its compiled core") == 1
 
 
 def run_setup_script(tmp_path, program, **env):
