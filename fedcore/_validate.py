@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import numbers
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -83,6 +84,19 @@ def as_index_array(name: str, value: Any, n: int) -> np.ndarray:
         bad = array[(array < 0) | (array >= n)][0]
         raise ValueError(f"{name} must hold indices from 0 to {n - 1}, got {bad}")
     return array
+
+
+def as_parts(parts: Any, n: int) -> list[np.ndarray]:
+    """``parts`` as a list of contiguous int64 arrays of rows of ``n`` examples, none empty."""
+    if isinstance(parts, np.ndarray | str) or not isinstance(parts, Sequence):
+        raise TypeError(f"parts must be a list of index arrays, got {describe(parts)}")
+    if not parts:
+        raise ValueError("parts must hold at least one client, got none")
+    checked = [as_index_array(f"parts[{k}]", part, n) for k, part in enumerate(parts)]
+    for k, part in enumerate(checked):
+        if part.size == 0:
+            raise ValueError(f"parts[{k}] must hold at least one example, got none")
+    return checked
 
 
 def require_finite(name: str, array: np.ndarray) -> None:

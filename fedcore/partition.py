@@ -11,7 +11,7 @@ from itertools import accumulate
 
 import numpy as np
 
-from fedcore._validate import as_index_array, as_int, describe
+from fedcore._validate import as_int, as_parts, describe
 
 
 def iid(y: np.ndarray | int, n_clients: int, seed: int = 0) -> list[np.ndarray]:
@@ -81,14 +81,7 @@ def check(parts: Sequence[np.ndarray], n_examples: int) -> list[np.ndarray]:
     part that is empty or no integer array, a row out of range, a row held twice.
     """
     n = as_int("n_examples", n_examples, minimum=1)
-    if isinstance(parts, np.ndarray | str) or not isinstance(parts, Sequence):
-        raise TypeError(f"parts must be a list of index arrays, got {describe(parts)}")
-    if not parts:
-        raise ValueError("parts must hold at least one client, got none")
-    checked = [as_index_array(f"parts[{k}]", part, n) for k, part in enumerate(parts)]
-    for k, part in enumerate(checked):
-        if part.size == 0:
-            raise ValueError(f"parts[{k}] must hold at least one example, got none")
+    checked = as_parts(parts, n)
     rows = np.concatenate(checked)
     held = np.bincount(rows, minlength=n)
     if held.max() > 1:

@@ -11,8 +11,8 @@ import numpy as np
 from fedcore._core import kernels
 from fedcore._validate import (
     as_float_array,
-    as_index_array,
     as_int,
+    as_parts,
     as_real,
     describe,
     require_finite,
@@ -105,7 +105,7 @@ def local_sgd_many(
     whatever the number of threads.
     """
     job = _check_job(model, params, x, y, epochs, batch_size, lr, seed)
-    parts = _check_parts(parts, len(x))
+    parts = as_parts(parts, len(x))
     ids = _check_clients(clients, len(parts))
     threads = as_int("threads", threads, minimum=1) if threads is not None else available_cores()
     out = _check_out(out, (len(parts), model.n_params))
@@ -179,18 +179,6 @@ def _check_job(model, params, x, y, epochs, batch_size, lr, seed) -> _Job:
         as_real("lr", lr, 0, FLOAT32_MAX, include_low=False),
         as_int("seed", seed, minimum=0),
     )
-
-
-def _check_parts(parts: Sequence[np.ndarray], n: int) -> list[np.ndarray]:
-    if isinstance(parts, np.ndarray | str) or not isinstance(parts, Sequence):
-        raise TypeError(f"parts must be a list of index arrays, got {describe(parts)}")
-    if not parts:
-        raise ValueError("parts must hold at least one client, got none")
-    checked = [as_index_array(f"parts[{k}]", part, n) for k, part in enumerate(parts)]
-    for k, part in enumerate(checked):
-        if part.size == 0:
-            raise ValueError(f"parts[{k}] must hold at least one example, got none")
-    return checked
 
 
 def _check_clients(clients: Sequence[int] | None, n_clients: int) -> list[int]:
