@@ -51,8 +51,8 @@ class AggregationLog:
         total = f"<td>{sum(r.n_examples):,}</td><td>{sum(r.weights):.4f}</td><td></td>"
         title = f"Server log, round {r.round}: {count(len(self.rows), 'client')} reported"
         return html_block(
-            f'<div class="fc-scroll" tabindex="0" role="region" aria-label="{title}">'
-            f'<table class="fc-table"><caption>{title}</caption><thead><tr>{head}</tr></thead>'
+            f'<b>{title}</b><div class="fc-scroll" tabindex="0" role="region" aria-label="{title}">'
+            f'<table class="fc-table"><thead><tr>{head}</tr></thead>'
             f'<tbody>{body}</tbody><tfoot><tr><th scope="row">all</th>{total}</tr></tfoot></table>'
             f"</div><p>{self.summary}</p>"
         )
@@ -71,7 +71,7 @@ def aggregation_log(record: RoundRecord, previous_accuracy: float | None = None)
 
 
 def _row(client: int, n: int, weight: float, norm: float, largest: float) -> str:
-    bar = f'<span class="fc-weight" style="width:{60 * weight / largest:.0f}px"></span>'
+    bar = f'<span class="fc-weight" style="width:{40 * weight / largest:.0f}px"></span>'
     return (
         f'<tr><th scope="row">{client}</th><td>{n:,}</td><td>{bar}{weight:.4f}</td>'
         f"<td>{number(norm)}</td></tr>"

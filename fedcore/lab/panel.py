@@ -221,6 +221,7 @@ class FederationPanel(anywidget.AnyWidget):
             "current": {"name": "this run", "accuracy": list(curve.accuracy)},
             "before": before and _ghost(before, curve.settings),
             "tiles": summary.tiles(curve, before, self.target),
+            "floor": summary.axis_floor(curve, before),
             "status": text,
             "alternative": summary.alternative(curve, before),
         }
@@ -238,6 +239,7 @@ class FederationPanel(anywidget.AnyWidget):
             "n_rounds": settings.n_rounds,
             "current": None,
             "before": None,
+            "floor": 0,
             "tiles": [{**tile, "value": "\N{EN DASH}"} for tile in names],
             "status": "Move a slider to train.",
             "alternative": "Test accuracy against rounds. No run yet.",

@@ -79,6 +79,15 @@ def tiles(curve: Curve, before: Curve | None, target: float | None) -> list[dict
     ]
 
 
+def axis_floor(curve: Curve | None, before: Curve | None) -> int:
+    """Where the accuracy axis begins, per cent: 0, 20, 40, 60 or 80, below every trained model.
+
+    Round 0, the untrained model, may lie below: the interesting differences are near the top.
+    """
+    trained = [a for c in (curve, before) if c is not None for a in c.accuracy[1:]]
+    return min(80, int(100 * min(trained) // 20) * 20) if trained else 0
+
+
 def alternative(curve: Curve, before: Curve | None) -> str:
     """The chart in words, for those who can't see it."""
     text = (

@@ -36,6 +36,7 @@ function makeChart(height) {
   let width = 0;
   let cursor = null;
   let scales = null;
+  const clip = newId("clip");
 
   function draw() {
     if (!spec || !width) return;
@@ -63,7 +64,11 @@ function makeChart(height) {
       parts.push(svg("line", { x1: left, x2: width - right, y1: py(mark.y), y2: py(mark.y), class: "fc-mark" }));
       parts.push(text(left + 4, py(mark.y) - 5, mark.text, { class: "fc-mark-text" }));
     }
-    for (const line of [...lines].reverse()) parts.push(...drawLine(line, px, py));
+    const frame = { x: left - 5, y: top - 6, width: width - left - right + 10 };
+    const opening = svg("rect", { ...frame, height: height - top - bottom + 6 });
+    parts.push(svg("clipPath", { id: clip }, opening));
+    const curves = [...lines].reverse().flatMap((line) => drawLine(line, px, py));
+    parts.push(svg("g", { "clip-path": `url(#${clip})` }, curves));
     parts.push(...endLabels(lines, px, py, text));
     if (cursor !== null) {
       parts.push(svg("line", { x1: px(cursor), x2: px(cursor), y1: top, y2: height - bottom, class: "fc-cursor" }));
@@ -81,7 +86,7 @@ function makeChart(height) {
     const drawn = [svg("path", { d: path, class: `fc-line fc-look-${line.look}`, "stroke-dasharray": DASHES[line.look] })];
     const dense = points.length > 1 && Math.abs(points.at(-1)[0] - points[0][0]) / points.length < 9;
     if (line.look !== "ghost") {
-      for (const p of dense ? [points.at(-1)] : points) {
+      for (const p of (dense ? [points.at(-1)] : points).filter((q) => q[2] >= spec.y.min)) {
         drawn.push(svg("path", { d: MARKERS[line.look], transform: `translate(${p[0]},${p[1]})`, class: `fc-dot fc-look-${line.look}` }));
       }
     }
@@ -91,7 +96,7 @@ function makeChart(height) {
   // The last value stands at the end of its line; labels that would touch move apart.
   function endLabels(lines, px, py, text) {
     const labels = lines
-      .filter((line) => line.y.length && Number.isFinite(line.y.at(-1)))
+      .filter((line) => line.y.length && Number.isFinite(line.y.at(-1)) && line.y.at(-1) >= spec.y.min)
       .map((line) => ({ line, x: px(line.x.at(-1)) + 8, y: py(line.y.at(-1)) + 4 }))
       .sort((a, b) => a.y - b.y);
     for (let i = 1; i < labels.length; i += 1) {

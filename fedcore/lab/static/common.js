@@ -27,11 +27,11 @@ function say(node, text) {
 // JupyterLab takes keys before any widget sees them (arrows, Enter and Space act on cells). Inside a
 // widget they belong to the widget, except those that run cells or come with Ctrl, Alt or Cmd.
 function keepKeys(event) {
-  const root = event.target instanceof Element && event.target.closest(".fc");
-  if (!root) return;
+  const node = event.target;
+  if (!(node instanceof Element) || !node.closest(".fc")) return;
   const theirs = event.ctrlKey || event.metaKey || event.altKey;
   const runs = event.shiftKey && event.key === "Enter";
-  root.toggleAttribute("data-lm-suppress-shortcuts", !theirs && !runs);
+  node.toggleAttribute("data-lm-suppress-shortcuts", !theirs && !runs);
 }
 
 function adopt(host) {

@@ -87,7 +87,7 @@ function render({ model, el: host }) {
     chart.set({
       label: view.alternative,
       x: { label: "round", min: 0, max: view.n_rounds, whole: true },
-      y: { label: "test accuracy (%)", min: 0, max: 100, unit: "%", digits: 1, fixed: true },
+      y: { label: "test accuracy (%)", min: view.floor, max: 100, unit: "%", digits: 1, fixed: true },
       lines,
       marks: target ? [{ y: 100 * target, text }] : [],
     });
