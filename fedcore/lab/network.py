@@ -99,7 +99,8 @@ def render_network_svg(
     caption = f"{frame['title']}: {frame['traffic']}"
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {width + 30}" '
-        f'width="{width}" style="max-width:100%;height:auto" role="img" font-family="sans-serif" font-size="13">'
+        f'width="{width}" style="max-width:100%;height:auto" role="img" '
+        'font-family="sans-serif" font-size="13">'
         f"<title>{escape(caption)}</title><desc>{escape(frame['text'])}</desc>"
         f'<rect width="100%" height="100%" fill="{PAPER}"/>{"".join(lines)}{"".join(dots)}'
         f'<rect x="{half - 27:g}" y="{half - 15:g}" width="54" height="30" rx="5" fill="{INK}"/>'

@@ -59,16 +59,18 @@ function makeChart(height) {
       parts.push(text(px(v), height - bottom + 17, plainNumber(v), { "text-anchor": "middle" }));
     }
     parts.push(svg("line", { x1: left, x2: width - right, y1: height - bottom, y2: height - bottom, class: "fc-axis" }));
-    parts.push(text((left + width - right) / 2, height - 5, x.label, { "text-anchor": "middle", class: "fc-axis-label" }));
+    parts.push(text((left + width - right) / 2, height - 5, x.label + (x.note || ""), { "text-anchor": "middle", class: "fc-axis-label" }));
     for (const mark of spec.marks || []) {
       parts.push(svg("line", { x1: left, x2: width - right, y1: py(mark.y), y2: py(mark.y), class: "fc-mark" }));
-      parts.push(text(left + 4, py(mark.y) - 5, mark.text, { class: "fc-mark-text" }));
     }
     const frame = { x: left - 5, y: top - 6, width: width - left - right + 10 };
     const opening = svg("rect", { ...frame, height: height - top - bottom + 6 });
     parts.push(svg("clipPath", { id: clip }, opening));
     const curves = [...lines].reverse().flatMap((line) => drawLine(line, px, py));
     parts.push(svg("g", { "clip-path": `url(#${clip})` }, curves));
+    for (const mark of spec.marks || []) {
+      parts.push(text(left + 4, py(mark.y) - 5, mark.text, { class: "fc-mark-text" }));
+    }
     parts.push(...endLabels(lines, px, py, text));
     if (cursor !== null) {
       parts.push(svg("line", { x1: px(cursor), x2: px(cursor), y1: top, y2: height - bottom, class: "fc-cursor" }));

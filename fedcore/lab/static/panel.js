@@ -86,7 +86,7 @@ function render({ model, el: host }) {
     const text = `target ${Math.round(100 * target)}\u00a0%`;
     chart.set({
       label: view.alternative,
-      x: { label: "round", min: 0, max: view.n_rounds, whole: true },
+      x: { label: "round", note: below(view), min: 0, max: view.n_rounds, whole: true },
       y: { label: "test accuracy (%)", min: view.floor, max: 100, unit: "%", digits: 1, fixed: true },
       lines,
       marks: target ? [{ y: 100 * target, text }] : [],
@@ -102,6 +102,12 @@ function render({ model, el: host }) {
 
   function line({ name, accuracy }) {
     return { name, x: accuracy.map((_, i) => i), y: accuracy.map((a) => 100 * a) };
+  }
+
+  // The untrained model may lie below the axis: then it is told.
+  function below({ current, floor }) {
+    const start = current ? 100 * current.accuracy[0] : 100;
+    return start < floor ? ` (round 0: ${start.toFixed(1)}\u00a0%, below this axis)` : "";
   }
 
   function makeTile(tile, phase) {
