@@ -1,160 +1,357 @@
-"""The live panel: its numbers without a widget, and that an older run is never shown as current."""
+"""The live panel: an obsolete run is given up at once and never shown as current.
 
+The runs here are fakes that go on only when told to, so that every order of events can be forced.
+"""
+
+import queue
+import subprocess
+import sys
 import threading
-import time
 
-import numpy as np
+import nbformat
 import pytest
+from conftest import ROOT
+from lab_data import toy
 
 import fedcore as fc
 from fedcore import lab
-from fedcore.lab.runs import RunSettings, World, follow
+from fedcore.lab import panel as panel_module
+from fedcore.lab.runs import Curve
+
+WAIT = 10  # seconds until a stuck test fails; no test needs that long
+
+
+class Script:
+    """Stands for ``follow``: each run waits for commands and can be asked what became of it."""
+
+    def __init__(self, monkeypatch):
+        self.runs = []
+        self.begun = queue.Queue()
+        monkeypatch.setattr(panel_module, "follow", self._follow)
+        monkeypatch.setattr(panel_module, "SETTLE", 0.0)
+
+    def _follow(self, world, settings, cancelled):
+        run = _ScriptedRun(settings, cancelled)
+        self.runs.append(run)
+        self.begun.put(run)
+        return run.life()
+
+    def next_run(self):
+        return self.begun.get(timeout=WAIT)
+
+
+class _ScriptedRun:
+    def __init__(self, settings, cancelled):
+        self.settings, self.cancelled = settings, cancelled
+        self.commands, self.told = queue.Queue(), queue.Queue()
+
+    def life(self):
+        """Publish what the test says, even where a real run would have noticed that it is stale."""
+        try:
+            while True:
+                item = self.commands.get(timeout=WAIT)
+                if isinstance(item, Exception):
+                    raise item
+                if item is None:
+                    return
+                yield item
+                self.told.put(True)
+        finally:
+            self.told.put(False)
+
+    def publish(self, phase, accuracy):
+        curve = Curve(self.settings, accuracy, [1.0] * len(accuracy))
+        self.commands.put((phase, curve, None))
+        assert self.told.get(timeout=WAIT)
+
+    def end(self, error=None):
+        self.commands.put(error)
+        assert not self.told.get(timeout=WAIT)
 
 
 @pytest.fixture
-def data(rng):
-    """(train, test): 400 and 100 examples of a problem with 3 classes that can be learned."""
-    centres = rng.normal(size=(3, 8))
-    y = rng.integers(0, 3, 500)
-    x = (centres[y] + 0.3 * rng.normal(size=(500, 8))).astype(np.float32)
-    return fc.datasets.Dataset(x[:400], y[:400], 3), fc.datasets.Dataset(x[400:], y[400:], 3)
+def script(monkeypatch):
+    script = Script(monkeypatch)
+    yield script
+    for run in script.runs:
+        run.commands.put(None)
 
 
 @pytest.fixture
-def panel(data):
-    shown = ("epochs", "lr", "n_clients")
-    made = lab.FederationPanel(*data, show=shown, n_clients=10, n_rounds=3, fraction=0.5)
-    yield made
-    made.close()
-
-
-ENDS = ("done", "diverged", "failed")  # failed: more clients than this small data has examples
-
-
-def wait_for(condition, what, seconds=60):
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, f"waited {seconds} s for {what}"
-        time.sleep(0.005)
-
-
-def test_panel_run_is_run_federation(data):
-    settings = {"n_clients": 10, "fraction": 0.5, "epochs": 2, "lr": 0.2, "n_rounds": 4, "seed": 3}
-    records = list(lab.panel_run(None, *data, **settings))
-    parts = fc.partition.iid(data[0].y, n_clients=10, seed=3)
-    history = fc.run_federation(
-        fc.models.Softmax(8, 3), data[0], parts, data[1],
-        n_rounds=4, fraction=0.5, local=fc.LocalSGD(2, 10, 0.2), seed=3, progress=False,
-    )  # fmt: skip
-    assert records == history.rounds
-
-
-def test_a_finished_run_shows_the_numbers_of_panel_run(panel, data):
-    panel.run(epochs=5)
-    wait_for(lambda: panel.phase == "done", "the run")
-    expected = [record.accuracy for record in lab.panel_run(panel.settings, *data)]
-    assert panel.settings.epochs == 5
-    assert panel.curve.accuracy[1:] == expected
-    assert panel.view["current"]["accuracy"] == panel.curve.accuracy
-    assert (panel.view["round"], panel.view["n_rounds"]) == (3, 3)
-    assert f"{100 * expected[-1]:.1f}" in panel.view["status"]
-
-
-def test_moving_on_gives_up_the_old_run_and_never_shows_it(data):
-    """The first run is held in the middle of a round while a newer one starts and ends."""
-    held, go_on, begun = threading.Event(), threading.Event(), []
-
-    def slow_parts(y, n_clients, seed):
-        begun.append(n_clients)
-        if len(begun) == 1:
-            held.set()
-            assert go_on.wait(60)
-        return fc.partition.iid(y, n_clients, seed)
-
-    panel = lab.FederationPanel(
-        *data, show=("epochs", "split"), splits={"slow": slow_parts}, split="slow", n_rounds=3
-    )
-    panel.run()
-    assert held.wait(60)
-    panel.run(epochs=5)
-    wait_for(lambda: panel.phase == "done", "the newer run")
-    shown = []
-    panel.observe(lambda change: shown.append(change["new"]["seq"]), names="view")
-    before = dict(panel.view)
-    go_on.set()  # the old run goes on now, and finds that it is obsolete
-    for thread in threading.enumerate():
-        if thread.name == "federation":
-            thread.join(60)
-    assert shown == []
-    assert panel.view == before
-    assert panel.settings.epochs == 5
+def panel():
+    panel = lab.FederationPanel(*toy(), n_clients=10)
+    yield panel
     panel.close()
 
 
-def test_many_fast_moves_end_with_the_last_one(panel, data):
-    seen = []
-    panel.observe(lambda change: seen.append(change["new"]), names="view")
-    for epochs in (1, 2, 5, 10, 5, 2, 1, 2, 5):
-        panel.run(epochs=epochs)
-    wait_for(lambda: panel.phase == "done", "the last run")
-    assert panel.curve.settings.epochs == 5
-    sequence = [view["seq"] for view in seen]
-    assert sequence == sorted(sequence)
-    final = [record.accuracy for record in lab.panel_run(panel.settings, *data)]
-    assert panel.curve.accuracy[1:] == final
+def move(panel, **positions):
+    """What the page does when a slider moves."""
+    request = panel.request
+    values = {**request["values"], **positions}
+    panel.set_state({"request": {"seq": request["seq"] + 1, "action": "run", "values": values}})
 
 
-def test_while_a_run_is_pending_nothing_old_counts_as_current(panel):
+def press(panel, action):
+    request = panel.request
+    panel.set_state({"request": {**request, "seq": request["seq"] + 1, "action": action}})
+
+
+def wait_until(condition):
+    done = threading.Event()
+    for _ in range(int(WAIT / 0.005)):
+        if condition():
+            return
+        done.wait(0.005)
+    raise AssertionError("it never came true")
+
+
+# --------------------------------------------------------------------------------- real runs
+
+
+def test_a_real_run_ends_with_the_numbers_of_the_plain_function():
+    train, test = toy()
+    panel = lab.FederationPanel(train, test, n_clients=10, fraction=0.5, n_rounds=5)
     panel.run(epochs=2)
-    wait_for(lambda: panel.phase == "done", "the run")
-    with panel._lock:  # the new run can't publish yet
-        panel.run(epochs=5)
-        assert panel.phase == "running"
-        assert panel.curve is None
-    wait_for(lambda: panel.phase == "done", "the second run")
-    assert panel.view["before"]["name"].startswith("previous run")
+    wait_until(lambda: panel.phase == "done")
+    records = list(lab.panel_run(panel.settings, train, test))
+    assert panel.settings.epochs == 2
+    assert panel.view["current"]["accuracy"][1:] == [r.accuracy for r in records]
+    assert panel.view["round"] == 5
 
 
-def test_diverging_says_so_and_keeps_the_rounds(data):
-    phases = list(follow(World(*data), RunSettings(lr=3e38, n_rounds=3, n_clients=10)))
-    phase, curve, error = phases[-1]
-    assert phase == "diverged"
-    assert isinstance(error, fc.FederationDiverged)
-    assert curve.rounds == error.round - 1
-    text = lab.panel.summary.status(phase, curve, error)
-    assert f"round {error.round}" in text
-    assert "client" in text
+def test_real_runs_moved_fast_end_with_the_last_settings():
+    train, test = toy()
+    panel = lab.FederationPanel(train, test, n_clients=10, fraction=0.5, n_rounds=5)
+    for i in range(60):
+        move(panel, epochs=i % 6, lr=i % 9, fraction=i % 7)
+    wait_until(lambda: panel.phase == "done")
+    assert panel.view["seq"] == panel.request["seq"] == 60
+    expected = [r.accuracy for r in lab.panel_run(panel.settings, train, test)]
+    assert panel.view["current"]["accuracy"][1:] == expected
+    alive = [t for t in threading.enumerate() if t.name == "federation"]
+    for thread in alive:
+        thread.join(WAIT)
+        assert not thread.is_alive()
 
 
-def test_every_slider_survives_its_extremes(panel):
-    for control in panel._controls:
-        for value in (control.values[0], control.values[-1]):
-            panel.reset()
-            panel.run(**{control.name: value})
-            wait_for(lambda: panel.phase in ENDS, f"{control.name}={value}")
-            assert panel.view["status"]
+def test_a_setting_that_the_data_can_not_bear_is_told_in_the_panel():
+    panel = lab.FederationPanel(*toy(), n_clients=10)
+    panel.run(n_clients=1000)
+    wait_until(lambda: panel.phase == "failed")
+    assert "n_clients must be at most the number of examples, 400, got 1000" in panel.view["status"]
+    assert panel.view["current"] is None
+    panel.reset()
+    wait_until(lambda: panel.phase == "done")
+    assert panel.settings.n_clients == 10
 
 
-def test_stop_keeps_what_is_there(panel):
-    panel.run()
-    panel.stop()
-    wait_for(lambda: panel.phase in ("stopped", "done"), "the stop")
-    panel.run()
-    wait_for(lambda: panel.phase == "done", "a run after the stop")
+# ------------------------------------------------------------------------------ obsolete runs
+
+
+def test_a_move_makes_the_run_under_way_obsolete_at_once(script, panel):
+    move(panel, epochs=1)
+    first = script.next_run()
+    first.publish("running", [0.1, 0.2])
+    assert not first.cancelled()
+    move(panel, epochs=2)
+    assert first.cancelled()
+    assert not script.next_run().cancelled()
+
+
+def test_between_a_move_and_the_new_run_nothing_counts_as_current(script, panel):
+    move(panel, epochs=1)
+    script.next_run().publish("done", [0.1, 0.9])
+    assert panel.phase == "done"
+    move(panel, epochs=2)
+    assert panel.phase == "running"
+    assert panel.curve is None
+    assert panel.view["seq"] < panel.request["seq"]  # the page draws no view with an old number
+
+
+def test_what_an_obsolete_run_says_late_is_never_shown(script, panel):
+    move(panel, epochs=1)
+    old = script.next_run()
+    old.publish("running", [0.1, 0.2])
+    move(panel, epochs=2)
+    new = script.next_run()
+    old.publish("running", [0.1, 0.2, 0.3])  # late, before the new run's first word
+    assert panel.view["current"]["accuracy"] == [0.1, 0.2]
+    assert panel.view["seq"] < panel.request["seq"]
+    new.publish("running", [0.1, 0.7])
+    old.publish("done", [0.1, 0.2, 0.3, 0.4])  # late, after it
+    assert panel.view["current"]["accuracy"] == [0.1, 0.7]
+    assert panel.view["seq"] == panel.request["seq"]
+    assert panel.phase == "running"
+    new.publish("done", [0.1, 0.7, 0.8])
+    assert panel.view["current"]["accuracy"] == [0.1, 0.7, 0.8]
+
+
+def test_of_many_moves_only_the_last_is_shown_whatever_the_order_of_answers(script, panel):
+    runs = []
+    for i in range(6):
+        move(panel, epochs=i)
+        runs.append(script.next_run())
+    assert [run.cancelled() for run in runs] == [True] * 5 + [False]
+    runs[5].publish("done", [0.1, 0.95])
+    for run in reversed(runs[:5]):
+        run.publish("done", [0.1, 0.2])
+    assert panel.view["current"]["accuracy"] == [0.1, 0.95]
+    assert panel.curve.settings.epochs == panel.settings.epochs == 20
+
+
+def test_an_obsolete_run_that_fails_is_not_reported(script, panel):
+    move(panel, epochs=1)
+    old = script.next_run()
+    move(panel, epochs=2)
+    new = script.next_run()
+    new.publish("running", [0.1, 0.5])
+    old.end(RuntimeError("too late to matter"))
+    assert panel.phase == "running"
+    assert "too late" not in panel.view["status"]
+
+
+def test_the_run_before_is_the_last_finished_one(script, panel):
+    move(panel, epochs=1)
+    script.next_run().publish("done", [0.1, 0.5])
+    move(panel, epochs=2)
+    script.next_run().publish("running", [0.1, 0.6])  # never finishes
+    move(panel, epochs=3)
+    script.next_run().publish("running", [0.1, 0.7])
+    assert panel.view["before"]["accuracy"] == [0.1, 0.5]
+    assert "E\N{NO-BREAK SPACE}=\N{NO-BREAK SPACE}2" in panel.view["before"]["name"]
+
+
+# ------------------------------------------------------------------------------------ buttons
+
+
+def test_stop_keeps_the_rounds_done(script, panel):
+    move(panel, epochs=1)
+    run = script.next_run()
+    run.publish("running", [0.1, 0.5])
+    press(panel, "stop")
+    assert run.cancelled()
+    assert panel.phase == "stopped"
+    assert panel.view["current"]["accuracy"] == [0.1, 0.5]
+    run.publish("running", [0.1, 0.5, 0.6])
+    assert panel.view["current"]["accuracy"] == [0.1, 0.5]
+    assert "Stopped by you after round 1 of 20" in panel.view["status"]
+
+
+def test_stop_before_the_first_word_does_not_bring_back_the_old_curve(script, panel):
+    move(panel, epochs=1)
+    script.next_run().publish("done", [0.1, 0.5])
+    move(panel, epochs=2)
+    script.next_run()
+    press(panel, "stop")
+    assert panel.phase == "stopped"
+    assert panel.view["current"] is None
+
+
+def test_stop_after_the_end_leaves_the_result(script, panel):
+    move(panel, epochs=1)
+    script.next_run().publish("done", [0.1, 0.5])
+    press(panel, "stop")
+    assert panel.phase == "done"
+    assert panel.view["current"]["accuracy"] == [0.1, 0.5]
+
+
+def test_reset_moves_the_sliders_back_and_runs(script, panel):
+    move(panel, epochs=4)
+    script.next_run()
+    press(panel, "reset")
+    run = script.next_run()
+    assert run.settings == panel.settings
+    assert panel.settings.epochs == 1
+
+
+# ------------------------------------------------------------------------------- construction
+
+
+def test_only_the_settings_asked_for_get_a_control():
+    panel = lab.FederationPanel(*toy(), show=("epochs", "seed"), lr=0.03, n_clients=20)
+    assert [control["name"] for control in panel.controls] == ["epochs", "seed"]
+    fixed = panel.fixed.replace("\N{NO-BREAK SPACE}", " ")
+    assert "K = 20" in fixed
+    assert "= 0.03" in fixed
+    assert "E =" not in fixed
+
+
+def test_a_default_between_two_stops_gets_its_own():
+    panel = lab.FederationPanel(*toy(), show=("lr", "n_clients"), lr=0.02, n_clients=7)
+    texts = {control["name"]: control["texts"] for control in panel.controls}
+    assert texts["lr"][:5] == ["0.001", "0.003", "0.01", "0.02", "0.03"]
+    assert texts["n_clients"][0] == "7"
+    assert (panel.settings.lr, panel.settings.n_clients) == (0.02, 7)
+
+
+def test_own_splits_servers_and_stops(script):
+    train, test = toy()
+    panel = lab.FederationPanel(
+        train,
+        test,
+        show=("split", "strategy", "epochs"),
+        splits={"one big": lambda y, n_clients, seed: fc.partition.by_sizes(y, [300, 50, 50])},
+        strategies={"again": fc.strategies.FedAvg()},
+        stops={"epochs": (1, 7)},
+        split="one big",
+    )
+    panel.run(strategy="again", epochs=7)
+    settings = script.next_run().settings
+    assert (settings.split, settings.strategy, settings.epochs) == ("one big", "again", 7)
 
 
 @pytest.mark.parametrize(
-    ("arguments", "error", "message"),
+    ("arguments", "message"),
     [
-        ({"show": "epochs"}, TypeError, "show must be a sequence of names"),
-        ({"show": ("speed",)}, ValueError, "show must name settings .* got 'speed'"),
-        ({"show": ("lr", "lr")}, ValueError, "show must name each setting once"),
-        ({"speed": 1}, TypeError, "speed must be a setting"),
-        ({"epochs": 0}, ValueError, "epochs must be at least 1"),
-        ({"split": "by moon"}, ValueError, "split must be one of .* got 'by moon'"),
-        ({"target": 2}, ValueError, "target must be"),
+        ({"show": "epochs"}, "show must be a sequence of names, got 'epochs'"),
+        ({"show": ("speed",)}, "show must name settings .*, got 'speed'"),
+        ({"show": ("lr", "lr")}, "show must name each setting once"),
+        ({"speed": 3}, "speed must be a setting .*, got 'speed'"),
+        ({"epochs": 0}, "epochs must be at least 1, got 0"),
+        ({"split": "iid"}, "split must be one of 'IID', '2 shards', '1 shard', got 'iid'"),
+        ({"target": 2}, "target must be"),
+        ({"stops": {"speed": (1,)}}, "stops must name settings .*, got 'speed'"),
+        ({"stops": {"epochs": (0, 1)}}, "epochs must be at least 1, got 0"),
+        ({"stops": {"epochs": ()}}, "stops must hold at least one value for epochs"),
+        ({"stops": {"split": ("nobody",)}}, "stops must hold values of split"),
     ],
 )
-def test_refuses(data, arguments, error, message):
-    with pytest.raises(error, match=message):
-        lab.FederationPanel(*data, **arguments)
+def test_bad_arguments_are_named(arguments, message):
+    with pytest.raises((TypeError, ValueError), match=message):
+        lab.FederationPanel(*toy(), **arguments)
+
+
+def test_controls_move_only_to_their_stops():
+    panel = lab.FederationPanel(*toy())
+    with pytest.raises(ValueError, match="epochs must be one of 1, 2, 3, 5, 10, 20, got 4"):
+        panel.run(epochs=4)
+    with pytest.raises(ValueError, match="seed must be one of the panel's controls"):
+        panel.run(seed=4)
+
+
+# ----------------------------------------------------------------------------------- headless
+
+
+@pytest.mark.slow
+def test_a_notebook_without_a_browser_neither_blocks_nor_leaves_a_trace(tmp_path):
+    """The kernel is closed while a long run is under way: nothing is printed, nothing hangs."""
+    notebook = nbformat.v4.new_notebook()
+    source = (
+        f"import sys; sys.path[:0] = [{str(ROOT)!r}, {str(ROOT / 'tests')!r}]\n"
+        "from fedcore import lab; from lab_data import toy\n"
+        "train, test = toy(20_000)\n"
+        "panel = lab.FederationPanel(train, test, fraction=1.0, epochs=20, batch_size=1)\n"
+        "panel.run(); panel"
+    )
+    notebook.cells = [nbformat.v4.new_code_cell(source), nbformat.v4.new_code_cell("panel.phase")]
+    path = tmp_path / "headless.ipynb"
+    nbformat.write(notebook, path)
+    command = [sys.executable, "-m", "jupyter", "execute", "--inplace", str(path)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "Traceback" not in done.stderr
+    first, second = nbformat.read(path, 4).cells
+    kinds = [output["output_type"] for output in first.outputs + second.outputs]
+    assert "error" not in kinds
+    assert "stream" not in kinds
+    assert second.outputs[0]["data"]["text/plain"] == "'running'"

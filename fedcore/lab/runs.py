@@ -69,6 +69,7 @@ class World:
     splits: Mapping[str, Callable] = field(default_factory=lambda: SPLITS)
     models: Mapping[str, Callable] = field(default_factory=lambda: MODELS)
     strategies: Mapping[str, object] = field(default_factory=lambda: STRATEGIES)
+    _starts: dict = field(default_factory=dict, repr=False)  # the same for most runs: keep them
 
     def model(self, settings: RunSettings) -> MLP:
         """The model that ``settings`` names, shaped for this data."""
@@ -83,8 +84,11 @@ class World:
 
     def start(self, settings: RunSettings) -> tuple[float, float]:
         """(loss, accuracy) on the test set before the first round."""
-        model = self.model(settings)
-        return model.evaluate(model.init(settings.seed), self.test.x, self.test.y)
+        key = (settings.model, settings.seed)
+        if key not in self._starts:
+            model = self.model(settings)
+            self._starts[key] = model.evaluate(model.init(settings.seed), self.test.x, self.test.y)
+        return self._starts[key]
 
     def rounds(
         self, settings: RunSettings, cancelled: Callable[[], bool] = lambda: False
