@@ -48,9 +48,10 @@ class LineChart(anywidget.AnyWidget):
 
     def add(self, line: str, x: float, y: float) -> None:
         """Append the point (x, y) to the line with that name, which begins with its first point."""
+        x, y = as_real("x", x), _as_number(y)
         xs, ys = self._line(line)
-        xs.append(as_real("x", x))
-        ys.append(_as_number(y))
+        xs.append(x)
+        ys.append(y)
         self.spec = self._spec()
 
     def set(self, line: str, xs: Sequence[float], ys: Sequence[float]) -> None:
