@@ -16,6 +16,7 @@ from lab_data import toy
 import fedcore as fc
 from fedcore import lab
 from fedcore.lab import panel as panel_module
+from fedcore.lab.controls import CONTROLS
 from fedcore.lab.runs import Curve
 
 WAIT = 10  # seconds until a stuck test fails; no test needs that long
@@ -143,6 +144,47 @@ def test_a_setting_that_the_data_can_not_bear_is_told_in_the_panel():
     panel.reset()
     wait_until(lambda: panel.phase == "done")
     assert panel.settings.n_clients == 10
+
+
+def test_a_real_run_held_in_the_middle_is_given_up_and_never_shown():
+    """The first run is held before its first round while a newer one starts and ends."""
+    held, go_on, begun = threading.Event(), threading.Event(), []
+
+    def slow_parts(y, n_clients, seed):
+        begun.append(n_clients)
+        if len(begun) == 1:
+            held.set()
+            assert go_on.wait(WAIT)
+        return fc.partition.iid(y, n_clients, seed)
+
+    panel = lab.FederationPanel(
+        *toy(), n_clients=10, n_rounds=3, splits={"slow": slow_parts}, split="slow"
+    )
+    panel.run()
+    assert held.wait(WAIT)
+    panel.run(epochs=5)
+    wait_until(lambda: panel.phase == "done")
+    before, shown = dict(panel.view), []
+    panel.observe(lambda change: shown.append(change["new"]), names="view")
+    go_on.set()
+    for thread in threading.enumerate():
+        if thread.name == "federation":
+            thread.join(WAIT)
+    assert shown == []
+    assert panel.view == before
+
+
+def test_every_slider_of_the_panel_survives_its_extremes():
+    panel = lab.FederationPanel(
+        *toy(), show=tuple(CONTROLS), n_clients=10, n_rounds=5, fraction=0.2
+    )
+    for control in panel._controls:
+        for value in (control.values[0], control.values[-1]):
+            panel.reset()
+            panel.run(**{control.name: value})
+            wait_until(lambda: panel.phase in ("done", "diverged", "failed"))
+            if (control.name, value) != ("n_clients", 1000):  # more than there are examples
+                assert panel.phase == "done", panel.view["status"]
 
 
 # ------------------------------------------------------------------------------ obsolete runs
