@@ -15,6 +15,7 @@ from lab_data import toy
 
 import fedcore as fc
 from fedcore import lab
+from fedcore.lab import live as live_module
 from fedcore.lab import panel as panel_module
 from fedcore.lab.controls import CONTROLS
 from fedcore.lab.runs import Curve
@@ -29,7 +30,7 @@ class Script:
         self.runs = []
         self.begun = queue.Queue()
         monkeypatch.setattr(panel_module, "follow", self._follow)
-        monkeypatch.setattr(panel_module, "SETTLE", 0.0)
+        monkeypatch.setattr(live_module, "SETTLE", 0.0)
 
     def _follow(self, world, settings, cancelled):
         run = _ScriptedRun(settings, cancelled)
