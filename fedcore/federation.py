@@ -10,13 +10,14 @@ from typing import Any
 
 import numpy as np
 
-from fedcore import partition
+from fedcore import partition, strategy_api
 from fedcore._progress import Progress
 from fedcore._validate import as_float_array, as_int, as_real, describe, require_finite
 from fedcore.datasets import Dataset
 from fedcore.history import History, RoundRecord
 from fedcore.models import MLP
-from fedcore.strategies import FedAvg, Strategy
+from fedcore.strategies import FedAvg
+from fedcore.strategy_api import ClientStrategy, LocalWork, Strategy
 from fedcore.training import FLOAT32_MAX, DivergedError, available_cores, local_sgd_many
 
 
@@ -69,7 +70,7 @@ def run_federation(
     n_rounds: int,
     fraction: float = 0.1,
     local: LocalSGD = _LOCAL,
-    strategy: Strategy = _STRATEGY,
+    strategy: Strategy | ClientStrategy = _STRATEGY,
     seed: int = 0,
     threads: int | None = None,
     on_round: Callable[[RoundRecord], object] | None = None,
@@ -130,7 +131,7 @@ def federated_rounds(
     n_rounds: int | None = None,
     fraction: float = 0.1,
     local: LocalSGD = _LOCAL,
-    strategy: Strategy = _STRATEGY,
+    strategy: Strategy | ClientStrategy = _STRATEGY,
     seed: int = 0,
     threads: int | None = None,
     params: np.ndarray | None = None,
@@ -179,6 +180,7 @@ class _Federation:
         _check_types(model, train, test, local, strategy)
         self.model, self.train, self.test = model, train, test
         self.local, self.strategy = local, strategy
+        self.vectors = strategy_api.vectors_sent(strategy)
         self.parts = partition.check(parts, len(train))
         self.fraction = _as_fraction(fraction)
         self.seed = as_int("seed", seed, minimum=0)
@@ -189,7 +191,7 @@ class _Federation:
         """(rounds already done, parameters, strategy state) to go on from."""
         if resume is None:
             params = _check_params(self.model, params, self.seed)
-            return 0, params, self.strategy.init(params)
+            return 0, params, strategy_api.first_state(self.strategy, params, len(self.parts))
         if params is not None:
             raise ValueError("params must be left out when resume is given: it brings its own")
         self._check_resume(resume)
@@ -234,9 +236,12 @@ class _Federation:
         begun = time.perf_counter()
         clients = sample_clients(len(self.parts), self.fraction, self.seed, t)
         n_examples = np.array([len(self.parts[k]) for k in clients])
-        updates = self._train(t, params, clients)
+        updates = self._train(t, params, clients, state)
         trained = time.perf_counter()
-        new_params, state = self.strategy.aggregate(state, params, updates, n_examples)
+        work = LocalWork(clients, self._steps(n_examples), self.local.lr, len(self.parts))
+        new_params, state = strategy_api.aggregate(
+            self.strategy, state, params, updates, n_examples, work
+        )
         new_params = self._check_aggregate(t, new_params)
         aggregated = time.perf_counter()
         loss, accuracy = self._evaluate(new_params)
@@ -252,15 +257,21 @@ class _Federation:
             update_norms=norms,
             loss=loss,
             accuracy=accuracy,
-            bytes_down=len(clients) * self.model.nbytes,
-            bytes_up=len(clients) * self.model.nbytes,
+            bytes_down=len(clients) * self.vectors * self.model.nbytes,
+            bytes_up=len(clients) * self.vectors * self.model.nbytes,
             seconds_train=trained - begun,
             seconds_aggregate=aggregated - trained,
             seconds_evaluate=evaluated - aggregated,
         )
         return record, new_params, state
 
-    def _train(self, t, params, clients) -> np.ndarray:
+    def _steps(self, n_examples) -> np.ndarray:
+        """Gradient steps that each client takes: E * ceil(n_k / B)."""
+        batch_size = n_examples if self.local.batch_size is None else self.local.batch_size
+        return self.local.epochs * -(-n_examples // batch_size)
+
+    def _train(self, t, params, clients, state) -> np.ndarray:
+        terms = strategy_api.local_terms(self.strategy, state, clients)
         try:
             return local_sgd_many(
                 self.model,
@@ -274,6 +285,7 @@ class _Federation:
                 seed=round_seed(self.seed, t),
                 clients=clients.tolist(),
                 threads=self.threads,
+                **terms.arguments(),
             )
         except DivergedError as error:
             where = f"at client {error.client} in local epoch {error.epoch}"
