@@ -12,7 +12,13 @@ from fedcore._core import COMPILED, kernels
 from fedcore.aggregation import RunningAverage, weighted_average
 from fedcore.federation import FederationDiverged, LocalSGD, federated_rounds, run_federation
 from fedcore.history import History, RoundRecord
-from fedcore.training import DivergedError, available_cores, local_sgd, local_sgd_many
+from fedcore.training import (
+    DivergedError,
+    available_cores,
+    clipped_gradient_sum,
+    local_sgd,
+    local_sgd_many,
+)
 
 __version__ = "0.1.0"
 
@@ -24,6 +30,7 @@ __all__ = [
     "RoundRecord",
     "RunningAverage",
     "aggregation",
+    "clipped_gradient_sum",
     "datasets",
     "federated_rounds",
     "info",

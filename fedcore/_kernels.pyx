@@ -26,7 +26,7 @@ Three tricks make it fast. Each is marked where it is used:
 import os
 
 cimport cython
-from libc.math cimport expf
+from libc.math cimport expf, sqrt
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memset
 
@@ -168,8 +168,10 @@ cdef struct Layer:
     Matrix W             # (n_in, n_out)
     Matrix WT            # its transpose, kept in step, since every loop here runs along a row
     Matrix dW, dWT       # where steps are added up: W and WT themselves, unless the batch is large
+    Matrix pull, pullT   # lr * (prox_mu * W at the start - correction), if there is any
     float *b
     float *db
+    float *pull_b
     float *a             # (MAX_CHUNK, n_out): activations, or class probabilities in the last layer
     float *g             # (MAX_CHUNK, n_out): -lr / B times the gradient of the loss by a
     SparseRows inputs    # what is not 0 in the layer's input: rows of W
@@ -260,10 +262,9 @@ cdef void softmax(float *z, int n) noexcept nogil:
 
 cdef void backward(Layer *layers, int n_layers, const long long *labels, int n_examples,
                    float step) noexcept nogil:
-    """One chunk's part of the step -lr * gradient, added to dW, db of every layer.
+    """g of every layer: step times the gradient of each example's loss by what enters its units.
 
-    Last layer: g = step * (p - onehot(y)), with step = -lr / B. Going down: g = (g W^T) where the
-    ReLU was open. Then dW += a^T g and db += g, for W^T the same with the roles exchanged.
+    Last layer: g = step * (p - onehot(y)). Going down: g = (g W^T) where the ReLU was open.
     """
     cdef int l, e, j
     cdef Layer *layer
@@ -288,10 +289,17 @@ cdef void backward(Layer *layers, int n_layers, const long long *labels, int n_e
         multiply(&layer.steps, &layer.WT, below.g, n_examples)
         for j in range(n_examples * below.W.stride):
             below.g[j] = 0 if below.a[j] == 0 else below.g[j]
+
+
+cdef void add_gradients(Layer *layers, int n_layers, int n_examples, bint transposed) noexcept nogil:
+    """dW += a^T g and db += g, summed over the chunk; for W^T the same with the roles exchanged."""
+    cdef int l, e, j
+    cdef Layer *layer
+    cdef float *g
     for l in range(n_layers):
         layer = &layers[l]
         add_outer(&layer.inputs, layer.g, &layer.dW, n_examples)
-        if l > 0:
+        if l > 0 and transposed:
             add_outer(&layer.steps, layers[l - 1].a, &layer.dWT, n_examples)
         for e in range(n_examples):
             g = layer.g + <Py_ssize_t>e * layer.W.stride
@@ -318,6 +326,24 @@ cdef void add_and_clear(float *to, float *what, Py_ssize_t n) noexcept nogil:
         what[i] = 0
 
 
+cdef void pull_back(Layer *layers, int n_layers, float strength) noexcept nogil:
+    """W += pull - strength * W, which is -lr * (prox_mu * (W - W_start) + correction)."""
+    cdef int l
+    for l in range(n_layers):
+        add_pull(layers[l].W.data, layers[l].pull.data, strength,
+                 <Py_ssize_t>layers[l].W.rows * layers[l].W.stride)
+        add_pull(layers[l].b, layers[l].pull_b, strength, layers[l].W.stride)
+        if l > 0:
+            add_pull(layers[l].WT.data, layers[l].pullT.data, strength,
+                     <Py_ssize_t>layers[l].WT.rows * layers[l].WT.stride)
+
+
+cdef void add_pull(float *w, const float *pull, float strength, Py_ssize_t n) noexcept nogil:
+    cdef Py_ssize_t i
+    for i in range(n):
+        w[i] += pull[i] - strength * w[i]
+
+
 cdef bint all_finite(const float *x, Py_ssize_t n) noexcept nogil:
     """No NaN, no infinity: their exponent bits are all ones."""
     cdef const unsigned int *bits = <const unsigned int *>x
@@ -330,11 +356,13 @@ cdef bint all_finite(const float *x, Py_ssize_t n) noexcept nogil:
 
 def local_sgd(layer_sizes, const float[::1] params, const float[:, ::1] x,
               const long long[::1] y, const long long[::1] part, const long long[:, ::1] order,
-              int batch_size, float lr, float[::1] out):
+              int batch_size, float lr, float[::1] out, float prox_mu=0,
+              const float[::1] correction=None):
     """Mini-batch SGD from ``params`` on the rows ``part`` of x; the result goes to ``out``.
 
-    For each epoch e and each batch of ``batch_size`` places in order[e] (the last may be smaller):
-    params <- params - lr * gradient of the mean cross-entropy over the rows part[batch] of x.
+    For each epoch e and each batch of ``batch_size`` places in order[e] (the last may be smaller),
+    from w = params on: w <- w - lr * (gradient of the mean cross-entropy over the rows part[batch]
+    of x + prox_mu * (w - params) + correction). correction: (P,) float32, or None for zeros.
 
     layer_sizes: (784, 200, 10) and the like; params, out: (P,) float32, may be the same array;
     x: (n, features) float32; y: (n,) int64; part: (m,) int64, the client's rows of x; order:
@@ -348,10 +376,15 @@ def local_sgd(layer_sizes, const float[::1] params, const float[:, ::1] x,
     cdef int n_batch, result = 0
     cdef Workspace work
     check_sizes(layer_sizes, params, x, y, part, order, batch_size, out)
+    if correction is not None and correction.shape[0] != params.shape[0]:
+        raise ValueError(f"correction must have {params.shape[0]} numbers, got {correction.shape[0]}")
     work = take_workspace(tuple(layer_sizes), min(batch_size, n_visits) > MAX_CHUNK,
+                          prox_mu != 0 or correction is not None,
                           n_rows if order.shape[0] > 1 and n_rows * x.shape[1] <= KEEP else 0)
     with nogil:
         work.load(params)
+        if work.pulled:
+            work.load_pull(params, correction, lr, prox_mu)
         for epoch in range(order.shape[0]):
             start = 0
             while start < n_visits:
@@ -389,6 +422,9 @@ cdef void step_of_batch(Workspace work, const float[:, ::1] x, const long long[:
         forward(work.layers, work.n_layers, n_chunk)
         backward(work.layers, work.n_layers, labels, n_chunk, -lr / n_batch)
         start += n_chunk
+        if work.pulled and start == n_batch:             # W is not needed any more as it was
+            pull_back(work.layers, work.n_layers, work.strength)
+        add_gradients(work.layers, work.n_layers, n_chunk, True)
     if work.large_batch:
         apply_large_batch(work.layers, work.n_layers)
 
@@ -410,7 +446,7 @@ def predict_proba(layer_sizes, const float[::1] params, const float[:, ::1] x,
     if out.shape[0] != n or out.shape[1] != layer_sizes[n_layers]:
         raise ValueError(f"out must have shape ({n}, {layer_sizes[n_layers]}), "
                          f"got ({out.shape[0]}, {out.shape[1]})")
-    work = take_workspace(tuple(layer_sizes), False, 0)
+    work = take_workspace(tuple(layer_sizes), False, False, 0)
     first, last = &work.layers[0], &work.layers[n_layers - 1]
     with nogil:
         work.load(params)
@@ -426,6 +462,86 @@ def predict_proba(layer_sizes, const float[::1] params, const float[:, ::1] x,
             start += n_chunk
     if all_finite(&params[0], params.shape[0]):   # else NaN may stand in the padding: throw away
         _spare.append(work)
+
+
+def clipped_gradient_sum(layer_sizes, const float[::1] params, const float[:, ::1] x,
+                         const long long[::1] y, const long long[::1] rows, double clip_norm,
+                         float[::1] out, double[::1] norms):
+    """out = sum over the rows i of min(1, clip_norm / norms[i]) * gradient of the loss of x[i].
+
+    norms[i] is the L2 norm of that gradient over all layers. No gradient is written down for it: in
+    a layer it is the outer product of the input a (and 1, for the bias) with g, so that its squared
+    norm is (|a|^2 + 1) * |g|^2; clipping it is scaling g.
+
+    layer_sizes: (784, 200, 10) and the like; params: (P,) float32; x: (n, features) float32; y:
+    (n,) int64; rows: (m,) int64, m may be 0; out: (P,) float32 and norms: (m,) float64, written.
+    Read-only arrays are fine. Sums run in the order of the rows, in float32; norms in float64. A
+    row whose gradient is not finite gives a NaN or infinite norm. Raises ValueError for an array
+    of the wrong size, a row or a label out of range; MemoryError.
+    """
+    cdef Py_ssize_t start = 0, n = rows.shape[0]
+    cdef int e, n_chunk
+    cdef long long labels[MAX_CHUNK]
+    cdef Workspace work
+    cdef Layer *first
+    check_layers(layer_sizes, params, x)
+    check_rows("rows", rows, x, y, layer_sizes[len(layer_sizes) - 1])
+    if out.shape[0] != params.shape[0] or norms.shape[0] != n:
+        raise ValueError(f"out and norms must have {params.shape[0]} and {n} numbers, "
+                         f"got {out.shape[0]} and {norms.shape[0]}")
+    work = take_workspace(tuple(layer_sizes), True, False, 0)
+    first = &work.layers[0]
+    with nogil:
+        work.load(params)
+        while start < n:
+            n_chunk = <int>min(<Py_ssize_t>MAX_CHUNK, n - start)
+            for e in range(n_chunk):
+                labels[e] = y[rows[start + e]]
+                first.inputs.list[e] = e
+                list_nonzeros(&x[rows[start + e], 0], first.n_in, &first.W, &first.inputs, e)
+            forward(work.layers, work.n_layers, n_chunk)
+            backward(work.layers, work.n_layers, labels, n_chunk, 1)
+            for e in range(n_chunk):
+                norms[start + e] = clip(work.layers, work.n_layers, e, &x[rows[start + e], 0],
+                                        clip_norm)
+            add_gradients(work.layers, work.n_layers, n_chunk, False)
+            start += n_chunk
+        work.store_steps(out)
+    if all_finite(&params[0], params.shape[0]) and all_finite(&out[0], out.shape[0]):
+        _spare.append(work)
+
+
+cdef double clip(Layer *layers, int n_layers, int e, const float *x, double clip_norm) noexcept nogil:
+    """Scale g of example e so that its gradient's norm is at most clip_norm; returns the norm."""
+    cdef int l, j
+    cdef double norm = 0
+    cdef float scale
+    cdef const float *a = x
+    for l in range(n_layers):
+        norm += ((squared_norm(a, layers[l].n_in) + 1)
+                 * squared_norm(layers[l].g + <Py_ssize_t>e * layers[l].W.stride, layers[l].n_out))
+        a = layers[l].a + <Py_ssize_t>e * layers[l].W.stride
+    norm = sqrt(norm)
+    if not norm <= clip_norm:                            # so written, NaN is scaled and comes out
+        scale = <float>(clip_norm / norm)
+        for l in range(n_layers):
+            for j in range(layers[l].n_out):
+                layers[l].g[<Py_ssize_t>e * layers[l].W.stride + j] *= scale
+    return norm
+
+
+cdef double squared_norm(const float *x, int n) noexcept nogil:
+    """Sum of x[i]^2 in float64, in eight partial sums, so that none waits for the one before."""
+    cdef double part[8]
+    cdef int i, j
+    for j in range(8):
+        part[j] = 0
+    for i in range(0, n - 7, 8):
+        for j in range(8):
+            part[j] += <double>x[i + j] * x[i + j]
+    for i in range(n // 8 * 8, n):
+        part[0] += <double>x[i] * x[i]
+    return ((part[0] + part[1]) + (part[2] + part[3])) + ((part[4] + part[5]) + (part[6] + part[7]))
 
 
 cdef check_layers(layer_sizes, const float[::1] params, const float[:, ::1] x):
@@ -449,15 +565,9 @@ cdef check_sizes(layer_sizes, const float[::1] params, const float[:, ::1] x,
     check_layers(layer_sizes, params, x)
     if out.shape[0] != params.shape[0]:
         raise ValueError(f"out must have {params.shape[0]} numbers, got {out.shape[0]}")
-    if y.shape[0] != x.shape[0]:
-        raise ValueError(f"y must have {x.shape[0]} labels, got {y.shape[0]}")
     if batch_size < 1 or order.shape[0] < 1 or order.shape[1] < 1:
         raise ValueError("batch_size and both sides of order must be at least 1")
-    for i in range(part.shape[0]):
-        if not 0 <= part[i] < x.shape[0]:
-            raise ValueError(f"part must hold rows 0 to {x.shape[0] - 1}, got {part[i]}")
-        if not 0 <= y[part[i]] < n_classes:
-            raise ValueError(f"y must hold classes 0 to {n_classes - 1}, got {y[part[i]]}")
+    check_rows("part", part, x, y, n_classes)
     for i in range(order.shape[0]):
         for j in range(order.shape[1]):
             if not 0 <= order[i, j] < part.shape[0]:
@@ -465,10 +575,23 @@ cdef check_sizes(layer_sizes, const float[::1] params, const float[:, ::1] x,
                     f"order must hold places 0 to {part.shape[0] - 1}, got {order[i, j]}")
 
 
+cdef check_rows(name, const long long[::1] rows, const float[:, ::1] x, const long long[::1] y,
+                Py_ssize_t n_classes):
+    """ValueError unless every row is one of x and has a label that is a class."""
+    cdef Py_ssize_t i
+    if y.shape[0] != x.shape[0]:
+        raise ValueError(f"y must have {x.shape[0]} labels, got {y.shape[0]}")
+    for i in range(rows.shape[0]):
+        if not 0 <= rows[i] < x.shape[0]:
+            raise ValueError(f"{name} must hold rows 0 to {x.shape[0] - 1}, got {rows[i]}")
+        if not 0 <= y[rows[i]] < n_classes:
+            raise ValueError(f"y must hold classes 0 to {n_classes - 1}, got {y[rows[i]]}")
+
+
 _spare = []    # workspaces for the next call: fresh memory costs more than training one softmax
 
 
-cdef Workspace take_workspace(tuple layer_sizes, bint large_batch, Py_ssize_t n_kept):
+cdef Workspace take_workspace(tuple layer_sizes, bint large_batch, bint pulled, Py_ssize_t n_kept):
     """A spare workspace of the right shape, or a new one; those of another shape are given up."""
     cdef Workspace work
     while _spare:
@@ -477,10 +600,10 @@ cdef Workspace take_workspace(tuple layer_sizes, bint large_batch, Py_ssize_t n_
         except IndexError:                # another thread took the last one
             break
         if (work.layer_sizes == layer_sizes and work.large_batch == large_batch
-                and work.n_lists >= n_kept):
+                and work.pulled == pulled and work.n_lists >= n_kept):
             work.forget_lists(n_kept)
             return work
-    work = Workspace(layer_sizes, large_batch, max(n_kept, <Py_ssize_t>MAX_CHUNK))
+    work = Workspace(layer_sizes, large_batch, pulled, max(n_kept, <Py_ssize_t>MAX_CHUNK))
     work.forget_lists(n_kept)
     return work
 
@@ -496,13 +619,16 @@ cdef class Workspace:
     cdef bint keeps_lists
     cdef readonly tuple layer_sizes
     cdef readonly bint large_batch
+    cdef readonly bint pulled    # by FedProx or a correction: memory for that too
+    cdef float strength          # lr * prox_mu
 
-    def __cinit__(self, tuple layer_sizes, bint large_batch, Py_ssize_t n_lists):
+    def __cinit__(self, tuple layer_sizes, bint large_batch, bint pulled, Py_ssize_t n_lists):
         cdef int l
         cdef size_t needed
         self.layer_sizes = layer_sizes
         self.n_layers = len(layer_sizes) - 1
         self.large_batch = large_batch
+        self.pulled = pulled
         self.n_lists = n_lists
         self.layers = <Layer *>calloc(self.n_layers, sizeof(Layer))
         if self.layers == NULL:
@@ -547,6 +673,11 @@ cdef class Workspace:
                 used = place(<void **>&layer.db, layer.W.stride, memory, used)
                 if l > 0:
                     used = place_matrix(&layer.dWT, layer.n_out, layer.n_in, memory, used)
+            if self.pulled:
+                used = place_matrix(&layer.pull, layer.n_in, layer.n_out, memory, used)
+                used = place(<void **>&layer.pull_b, layer.W.stride, memory, used)
+                if l > 0:
+                    used = place_matrix(&layer.pullT, layer.n_out, layer.n_in, memory, used)
         return used
 
     cdef bint all_finite(self) noexcept nogil:
@@ -574,6 +705,46 @@ cdef class Workspace:
             for j in range(layer.n_out):
                 layer.b[j] = params[at]
                 at += 1
+
+    cdef void load_pull(self, const float[::1] params, const float[::1] correction, float lr,
+                        float prox_mu) noexcept nogil:
+        """pull = lr * (prox_mu * params - correction), padded like W: one read a step, not two."""
+        cdef int l, i, j
+        cdef Py_ssize_t at = 0
+        cdef Layer *layer
+        cdef float pull
+        cdef bint corrected = correction is not None
+        self.strength = lr * prox_mu
+        for l in range(self.n_layers):
+            layer = &self.layers[l]
+            for i in range(layer.n_in + 1):              # the last row is the bias
+                for j in range(layer.n_out):
+                    pull = self.strength * params[at]
+                    if corrected:
+                        pull -= lr * correction[at]
+                    if i == layer.n_in:
+                        layer.pull_b[j] = pull
+                    else:
+                        layer.pull.data[<Py_ssize_t>i * layer.pull.stride + j] = pull
+                        if l > 0:
+                            layer.pullT.data[<Py_ssize_t>j * layer.pullT.stride + i] = pull
+                    at += 1
+
+    cdef void store_steps(self, float[::1] out) noexcept nogil:
+        """Copy the added-up dW and db into the flat vector, and empty them for the next call."""
+        cdef int l, i
+        cdef Py_ssize_t at = 0
+        cdef Layer *layer
+        for l in range(self.n_layers):
+            layer = &self.layers[l]
+            for i in range(layer.n_in):
+                memcpy(&out[at], layer.dW.data + <Py_ssize_t>i * layer.dW.stride,
+                       layer.n_out * sizeof(float))
+                at += layer.n_out
+            memcpy(&out[at], layer.db, layer.n_out * sizeof(float))
+            at += layer.n_out
+            memset(layer.dW.data, 0, <size_t>layer.dW.rows * layer.dW.stride * sizeof(float))
+            memset(layer.db, 0, layer.dW.stride * sizeof(float))
 
     cdef void store(self, float[::1] out) noexcept nogil:
         """Copy the padded matrices back into the flat vector."""

@@ -57,39 +57,55 @@ def forward(weights, x):
 def gradients(weights, x, y):
     """Gradients [(dW, db), ...] of the mean cross-entropy over the batch: back-propagation."""
     activations = forward(weights, x)
-    dz = activations[-1].copy()
-    dz[np.arange(len(y)), y] -= 1
-    dz /= len(y)
-    grads = []
-    for (W, _), a in zip(reversed(weights), reversed(activations[:-1]), strict=True):
-        grads.append((a.T @ dz, dz.sum(axis=0)))
-        dz = (dz @ W.T) * (a > 0)
-    return grads[::-1]
+    deltas = backward(weights, activations, y)
+    for g in deltas:
+        g /= len(y)
+    return [(a.T @ g, g.sum(axis=0)) for a, g in zip(activations[:-1], deltas, strict=True)]
 
 
-def local_sgd(layer_sizes, params, x, y, part, order, batch_size, lr, out):
+def backward(weights, activations, y):
+    """[g_1, ..., g_last]: gradients of each example's loss by what enters the units of a layer."""
+    g = activations[-1].copy()
+    g[np.arange(len(y)), y] -= 1
+    deltas = [g]
+    for (W, _), a in zip(reversed(weights[1:]), reversed(activations[1:-1]), strict=True):
+        deltas.append((deltas[-1] @ W.T) * (a > 0))
+    return deltas[::-1]
+
+
+def local_sgd(
+    layer_sizes, params, x, y, part, order, batch_size, lr, out, prox_mu=0.0, correction=None
+):
     """Mini-batch SGD from ``params`` on the rows ``part`` of x; the result goes to ``out``.
 
-    For each epoch e and each batch of ``batch_size`` places in order[e] (the last may be smaller):
-    params <- params - lr * gradient of the mean cross-entropy over the rows part[batch] of x.
+    For each epoch e and each batch of ``batch_size`` places in order[e] (the last may be smaller),
+    from w = params on: w <- w - lr * (gradient of the mean cross-entropy over the rows part[batch]
+    of x + prox_mu * (w - params) + correction). correction: (P,) float32, or None for zeros.
 
     layer_sizes: (784, 200, 10) and the like; params, out: (P,) float32; x: (n, features) float32;
     y: (n,) int64; part: (m,) int64, the client's rows of x; order: (epochs, visits) int64, places
     in ``part``. Returns 0, or the 1-based epoch after which a parameter was not finite (training
     stops there).
     """
-    out[:] = params
+    begin = params.copy()
+    out[:] = begin
     weights = layers(out, layer_sizes)
-    lr = np.float32(lr)
+    lr, prox_mu = np.float32(lr), np.float32(prox_mu)
     with np.errstate(over="ignore", invalid="ignore"):
         for epoch, places in enumerate(order, start=1):
             visits = part[places]
             for start in range(0, len(visits), batch_size):
                 batch = visits[start : start + batch_size]
                 grads = gradients(weights, x[batch], y[batch])
+                if prox_mu:
+                    pull = prox_mu * (out - begin)
+                if correction is not None:
+                    pull = pull + correction if prox_mu else correction
                 for (W, b), (dW, db) in zip(weights, grads, strict=True):
                     W -= lr * dW
                     b -= lr * db
+                if prox_mu or correction is not None:
+                    out -= lr * pull
             if not np.isfinite(out).all():
                 return epoch
     return 0
@@ -107,3 +123,33 @@ def predict_proba(layer_sizes, params, x, out):
     weights = layers(params, layer_sizes)
     for start in range(0, len(x), CHUNK):
         out[start : start + CHUNK] = forward(weights, x[start : start + CHUNK])[-1]
+
+
+def clipped_gradient_sum(layer_sizes, params, x, y, rows, clip_norm, out, norms):
+    """out = sum over the rows i of min(1, clip_norm / norms[i]) * gradient of the loss of x[i].
+
+    norms[i] is the L2 norm of that gradient over all layers. No gradient is written down for it: in
+    a layer it is the outer product of the input a (and 1, for the bias) with g, so that its squared
+    norm is (|a|^2 + 1) * |g|^2; clipping it is scaling g.
+
+    layer_sizes: (784, 200, 10) and the like; params: (P,) float32; x: (n, features) float32; y:
+    (n,) int64; rows: (m,) int64, m may be 0; out: (P,) float32 and norms: (m,) float64, written.
+    """
+    weights, total = layers(params, layer_sizes), layers(out, layer_sizes)
+    out[:] = 0
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+        for start in range(0, len(rows), CHUNK):
+            chunk = rows[start : start + CHUNK]
+            activations = forward(weights, x[chunk])
+            deltas = backward(weights, activations, y[chunk])
+            squares = [
+                ((a**2).sum(axis=1, dtype=np.float64) + 1) * (g**2).sum(axis=1, dtype=np.float64)
+                for a, g in zip(activations[:-1], deltas, strict=True)
+            ]
+            norm = np.sqrt(sum(squares))
+            norms[start : start + CHUNK] = norm
+            scale = np.where(norm <= clip_norm, 1, clip_norm / norm).astype(np.float32)
+            for (W, b), a, g in zip(total, activations[:-1], deltas, strict=True):
+                g = g * scale[:, np.newaxis]
+                W += a.T @ g
+                b += g.sum(axis=0)

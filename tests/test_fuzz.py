@@ -63,12 +63,18 @@ CALLS = {
     "local_sgd": (
         fc.local_sgd,
         {"model": MODEL, "params": MODEL.init(), "x": X, "y": Y, "epochs": 2, "batch_size": 3}
-        | {"lr": 0.1, "seed": 0, "client": 0},
+        | {"lr": 0.1, "seed": 0, "client": 0, "prox_mu": 0.0, "correction": None},
     ),
     "local_sgd_many": (
         fc.local_sgd_many,
         {"model": MODEL, "params": MODEL.init(), "x": X, "y": Y, "parts": PARTS, "epochs": 1}
-        | {"batch_size": 3, "lr": 0.1, "seed": 0, "clients": [4, 5], "threads": 1, "out": None},
+        | {"batch_size": 3, "lr": 0.1, "seed": 0, "clients": [4, 5], "threads": 1, "out": None}
+        | {"prox_mu": 0.1, "correction": np.zeros((2, MODEL.n_params), np.float32)},
+    ),
+    "clipped_gradient_sum": (
+        fc.clipped_gradient_sum,
+        {"model": MODEL, "params": MODEL.init(), "x": X, "y": Y, "rows": PARTS[1]}
+        | {"clip_norm": 1.0},
     ),
     "weighted_average": (
         fc.weighted_average,
@@ -92,7 +98,7 @@ CALLS = {
     ),
 }
 # The others are plain arithmetic: NaN in, NaN out.
-MUST_BE_FINITE = {"local_sgd", "local_sgd_many", "weighted_average"}
+MUST_BE_FINITE = {"clipped_gradient_sum", "local_sgd", "local_sgd_many", "weighted_average"}
 TOO_BIG = {"epochs", "n_clients", "n_rounds", "n_params", "threads", "n_features", "n_examples"}
 
 

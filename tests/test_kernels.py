@@ -216,6 +216,7 @@ def call(**changes):
         ({"order": np.zeros((0, 6), np.int64)}, "both sides of order"),
         ({"order": np.zeros((1, 0), np.int64)}, "both sides of order"),
         ({"batch_size": 0}, "batch_size and both sides"),
+        ({"prox_mu": 0.1, "correction": np.zeros(14, np.float32)}, "correction must have 15 num"),
         ({"x": np.zeros((6, 4))}, "Buffer dtype mismatch"),
         ({"x": np.zeros((6, 8), np.float32)[:, ::2]}, "not C"),
     ],
@@ -224,6 +225,137 @@ def test_kernel_itself_refuses_what_would_be_unsafe(changes, message):
     assert call() == 0
     with pytest.raises(ValueError, match=message):
         call(**changes)
+
+
+def descend(sizes, params, x, y, order, batch_size, lr, prox_mu, correction):
+    """Local SGD in float64, one flat vector, straight from the formula."""
+    model, w = MLP(*sizes), params.astype(np.float64)
+    for places in order:
+        for start in range(0, len(places), batch_size):
+            batch = places[start : start + batch_size]
+            gradient = model.gradient(w, x[batch], y[batch])
+            w = w - lr * (gradient + prox_mu * (w - params) + correction)
+    return w
+
+
+@pytest.mark.parametrize("module", [kernels, _reference], ids=["compiled", "reference"])
+@pytest.mark.parametrize("sizes", [(64, 5), (64, 17, 5), (64, 33, 17, 5)])
+@pytest.mark.parametrize("batch_size", [1, 10, 33, 120])
+@pytest.mark.parametrize("prox_mu", [0.0, 0.7])
+@pytest.mark.parametrize("corrected", [False, True])
+def test_prox_and_correction(module, sizes, batch_size, prox_mu, corrected, digits, rng):
+    """Three epochs against float64: a lost term, or a W out of step with its transpose, shows."""
+    x, y = digits
+    params, lr = MLP(*sizes).init(seed=1), 0.05
+    correction = rng.normal(0, 0.1, len(params)).astype(np.float32) if corrected else None
+    part, order, out = np.arange(120), epoch_orders(120, 3, seed=0), np.empty_like(params)
+    arguments = (sizes, params, x, y, part, order, batch_size, lr, out)
+    assert module.local_sgd(*arguments, prox_mu, correction) == 0
+    exact = descend(
+        sizes, params, x, y, order, batch_size, lr, prox_mu, correction if corrected else 0
+    )
+    assert relative(out - exact, exact - params) < (1e-5 if len(sizes) == 2 else 1e-3)
+
+
+def test_prox_and_correction_leave_nothing_behind(digits):
+    """The plain path is the same bits whatever ran before, and so is the pulled one."""
+    x, y = digits
+    sizes, params = (64, 7, 5), MLP(64, 7, 5).init()
+    part, order = np.arange(120), epoch_orders(120, 2, seed=0)
+    outs = np.empty((6, len(params)), np.float32)
+    pulls = [(), (0.5,), (0, np.ones_like(params)), (), (0.5,), (0, np.ones_like(params))]
+    for pull, out in zip(pulls, outs, strict=True):
+        kernels.local_sgd(sizes, params, x, y, part, order, 10, 0.1, out, *pull)
+    np.testing.assert_array_equal(outs[:3], outs[3:])
+    assert (outs[0] != outs[1]).any()
+    assert (outs[0] != outs[2]).any()
+
+
+def test_a_small_prox_does_not_shrink_the_weights(digits):
+    """lr * prox_mu = 1e-5 and x = 0: W has no gradient, stands where it began, and must stay there.
+
+    Had the pull been written (1 - lr * prox_mu) * W + ..., the rounding of 1 - 1e-5 would move it.
+    """
+    sizes, params = (4, 3), np.full(15, 1.0, np.float32)
+    x, y = np.zeros((3, 4), np.float32), np.array([0, 1, 2])  # W has no gradient: x is 0
+    order = np.zeros((1, 1), np.int64).repeat(20_000, axis=1) + np.arange(20_000) % 3
+    out = np.empty_like(params)
+    kernels.local_sgd(sizes, params, x, y, np.arange(3), order, 3, 0.01, out, 1e-3)
+    np.testing.assert_allclose(out[:12], 1, rtol=1e-6)
+
+
+def clipped_by_hand(sizes, params, x, y, rows, clip_norm):
+    """Every example's gradient written down in float64, clipped, added up."""
+    model, params = MLP(*sizes), params.astype(np.float64)
+    total, norms = np.zeros(len(params)), np.zeros(len(rows))
+    for i, row in enumerate(rows):
+        gradient = model.gradient(params, x[row : row + 1], y[row : row + 1])
+        norms[i] = np.linalg.norm(gradient)
+        total += gradient * min(1, clip_norm / norms[i])
+    return total, norms
+
+
+@pytest.mark.parametrize("module", [kernels, _reference], ids=["compiled", "reference"])
+@pytest.mark.parametrize("sizes", [*SHAPES, (64, 300, 5)])
+@pytest.mark.parametrize("n", [0, 1, 32, 33, 120])
+@pytest.mark.parametrize("quantile", [0, 0.5, 1.1])
+def test_clipped_gradients(module, sizes, n, quantile, digits, rng):
+    """All clipped, half of them, none; rows in any order, some of them twice."""
+    x, y = digits
+    params, rows = MLP(*sizes).init(seed=1), rng.integers(0, 120, n)
+    params += rng.normal(0, 0.1, len(params)).astype(np.float32)  # biases that are not 0
+    _, norms = clipped_by_hand(sizes, params, x, y, rows, 1)
+    clip_norm = np.sort(norms)[int(quantile * (n - 1))] * 0.99 if n and quantile < 1 else 1e6
+    out, got = np.full_like(params, np.nan), np.full(n, np.nan)
+    module.clipped_gradient_sum(sizes, params, x, y, rows, clip_norm, out, got)
+    total, norms = clipped_by_hand(sizes, params, x, y, rows, clip_norm)
+    np.testing.assert_allclose(got, norms, rtol=1e-5)
+    np.testing.assert_allclose(out, total, atol=1e-5 * max(np.abs(total).max(), 1e-9))
+
+
+def test_clipping_leaves_nothing_behind(digits):
+    """After a call, after one with NaN in it, and after training with large batches: same bits."""
+    x, y = digits
+    sizes, params = (64, 7, 5), MLP(64, 7, 5).init()
+    rows, order = np.arange(50), epoch_orders(120, 1, seed=0)
+    outs, norms = np.empty((4, len(params)), np.float32), np.empty((4, 50))
+    spoilt = np.where(x > 0.9, np.float32(np.nan), x)
+    kernels.clipped_gradient_sum(sizes, params, x, y, rows, 0.5, outs[0], norms[0])
+    kernels.clipped_gradient_sum(sizes, params, x, y, rows, 0.5, outs[1], norms[1])
+    kernels.clipped_gradient_sum(sizes, params, spoilt, y, rows, 0.5, outs[2], norms[2])
+    assert np.isnan(norms[2]).any()
+    kernels.clipped_gradient_sum(sizes, params, x, y, rows, 0.5, outs[2], norms[2])
+    kernels.local_sgd(sizes, params, x, y, np.arange(120), order, 100, 0.1, outs[3])
+    kernels.clipped_gradient_sum(sizes, params, x, y, rows, 0.5, outs[3], norms[3])
+    np.testing.assert_array_equal(outs[1:], outs[:1].repeat(3, axis=0))
+    np.testing.assert_array_equal(norms[1:], norms[:1].repeat(3, axis=0))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"rows": np.array([6])}, "rows must hold rows 0 to 5, got 6"),
+        ({"rows": np.array([-1])}, "rows must hold rows 0 to 5, got -1"),
+        ({"y": np.full(6, 3)}, "y must hold classes 0 to 2, got 3"),
+        ({"y": np.zeros(5, np.int64)}, "y must have 6 labels, got 5"),
+        ({"out": np.zeros(14, np.float32)}, "out and norms must have 15 and 6 numbers, got 14"),
+        ({"norms": np.zeros(5)}, "out and norms must have 15 and 6 numbers, got 15 and 5"),
+        ({"norms": np.zeros(6, np.float32)}, "Buffer dtype mismatch"),
+    ],
+)
+def test_clipping_itself_refuses_what_would_be_unsafe(changes, message):
+    arguments = {
+        "layer_sizes": (4, 3),
+        "params": np.zeros(15, np.float32),
+        "x": np.zeros((6, 4), np.float32),
+        "y": np.zeros(6, np.int64),
+        "rows": np.arange(6),
+        "clip_norm": 1.0,
+        "out": np.zeros(15, np.float32),
+        "norms": np.zeros(6),
+    } | changes
+    with pytest.raises(ValueError, match=message):
+        kernels.clipped_gradient_sum(*arguments.values())
 
 
 @pytest.mark.parametrize("level", ["baseline", "avx2", "avx512"])

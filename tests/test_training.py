@@ -75,6 +75,117 @@ def test_threads_change_nothing(model, digits, rng):
     np.testing.assert_array_equal(one, eight)
 
 
+def test_epochs_may_differ_from_client_to_client(digits, parts):
+    x, y = digits
+    params, epochs = MODEL.init(), [3, 1, 2, 5, 1]
+    for many in (epochs, tuple(epochs), np.array(epochs)):
+        together = local_sgd_many(MODEL, params, x, y, parts, epochs=many, lr=0.1, seed=4)
+        for k, part in enumerate(parts):
+            alone = local_sgd(
+                MODEL, params, x[part], y[part], epochs=epochs[k], lr=0.1, seed=4, client=k
+            )
+            np.testing.assert_array_equal(together[k], alone)
+
+
+@pytest.mark.parametrize("model", [Softmax(64, 5), MODEL])
+def test_prox_and_correction_row_by_row_on_any_number_of_threads(model, digits, parts, rng):
+    x, y = digits
+    params = model.init(seed=1)
+    own = rng.normal(0, 0.1, (5, len(params))).astype(np.float32)
+    common = {"epochs": 2, "lr": 0.1, "seed": 3, "prox_mu": 0.3}
+    one, four = (
+        local_sgd_many(model, params, x, y, parts, correction=own, threads=threads, **common)
+        for threads in (1, 4)
+    )
+    np.testing.assert_array_equal(one, four)
+    shared = local_sgd_many(model, params, x, y, parts, correction=own[2], **common)
+    np.testing.assert_array_equal(shared[2], one[2])
+    assert (shared[1] != one[1]).any()
+    for k, part in enumerate(parts):
+        alone = local_sgd(model, params, x[part], y[part], client=k, correction=own[k], **common)
+        np.testing.assert_array_equal(one[k], alone)
+
+
+def test_a_strong_prox_keeps_the_client_near(digits):
+    x, y = digits
+    params = MODEL.init()
+    moved = [
+        np.linalg.norm(local_sgd(MODEL, params, x, y, epochs=5, lr=0.1, prox_mu=mu) - params)
+        for mu in (0, 0.1, 1, 5)
+    ]
+    assert moved == sorted(moved, reverse=True)
+    assert moved[-1] < moved[0] / 5
+
+
+def test_scaffold_with_the_exact_correction_follows_the_global_gradient(digits, parts):
+    """With c - c_k = grad f(w) - grad f_k(w) a full-batch step of any client is the global one."""
+    x, y = digits
+    params = MODEL.init()
+    whole = MODEL.gradient(params, x, y)
+    own = np.stack([MODEL.gradient(params, x[part], y[part]) for part in parts])
+    steps = local_sgd_many(
+        MODEL, params, x, y, parts, batch_size=None, lr=0.1, correction=whole - own
+    )
+    np.testing.assert_allclose(steps - params, np.tile(-0.1 * whole, (5, 1)), atol=1e-6)
+
+
+def test_a_correction_that_is_not_finite_is_blamed(digits, parts):
+    x, y = digits
+    correction = np.zeros(MODEL.n_params, np.float32)
+    correction[7] = np.inf
+    with pytest.raises(ValueError, match="correction of client 0 must be finite, got inf"):
+        local_sgd_many(MODEL, MODEL.init(), x, y, parts, correction=correction)
+
+
+def test_clipped_gradient_sum_on_mnist(mnist):
+    """Against the gradient of the mean loss (nothing clipped), and the bound on one row's part."""
+    train, _ = mnist
+    model = MLP(784, 30, 10)
+    params, rows = model.init(), np.arange(0, 600, 2)
+    total, norms = fc.clipped_gradient_sum(model, params, train.x, train.y, rows, 1e6)
+    mean = model.gradient(params.astype(np.float64), train.x[rows], train.y[rows])
+    np.testing.assert_allclose(total / 300, mean, atol=1e-6)
+    bound = float(np.median(norms))
+    clipped, same = fc.clipped_gradient_sum(model, params, train.x, train.y, rows, bound)
+    without, _ = fc.clipped_gradient_sum(model, params, train.x, train.y, rows[1:], bound)
+    np.testing.assert_array_equal(norms, same)
+    assert np.linalg.norm(clipped - without) == pytest.approx(min(norms[0], bound), rel=1e-3)
+
+
+def test_no_rows_at_all_give_zeros(digits):
+    x, y = digits
+    total, norms = fc.clipped_gradient_sum(MODEL, MODEL.init(), x, y, [], 1.0)
+    np.testing.assert_array_equal(total, np.zeros(MODEL.n_params, np.float32))
+    assert norms.shape == (0,)
+
+
+@pytest.mark.parametrize(
+    ("changes", "error", "message"),
+    [
+        ({"rows": [120]}, ValueError, "rows must hold indices from 0 to 119, got 120"),
+        ({"rows": [0.5]}, TypeError, "rows must be a one-dimensional array of integers"),
+        ({"rows": np.ones(120, bool)}, TypeError, "rows must be .* of integers"),
+        ({"clip_norm": 0}, ValueError, "clip_norm must be a finite number in"),
+        ({"clip_norm": None}, TypeError, "clip_norm must be a number"),
+        (
+            {"params": np.full(635, np.nan, np.float32)},
+            ValueError,
+            "params must be finite, got nan",
+        ),
+        ({"x": np.full((120, 64), np.inf, np.float32)}, ValueError, r"x\[rows\] must be finite"),
+        ({"params": np.full(635, 1e38, np.float32)}, ValueError, "the gradient of row 3 is not"),
+    ],
+)
+def test_clipped_gradient_sum_refuses(changes, error, message, digits):
+    x, y = digits
+    arguments = {"model": MODEL, "params": MODEL.init(), "x": x, "y": y} | {
+        "rows": [3, 4],
+        "clip_norm": 1.0,
+    }
+    with pytest.raises(error, match=message):
+        fc.clipped_gradient_sum(**(arguments | changes))
+
+
 def test_inputs_are_left_alone_and_may_be_read_only(digits, parts):
     x, y = digits
     params = MODEL.init()
@@ -198,6 +309,16 @@ GOOD_PART = np.arange(3)
         ({"parts": [np.ones(120, bool)]}, TypeError, r"parts\[0\] must be .* of integers"),
         ({"epochs": 0}, ValueError, "epochs must be at least 1, got 0"),
         ({"epochs": 1.5}, TypeError, "epochs must be an integer, got 1.5"),
+        ({"epochs": [1, 2]}, ValueError, "epochs must hold 1 numbers, one a client, got 2"),
+        ({"epochs": [0]}, ValueError, r"epochs\[0\] must be at least 1, got 0"),
+        ({"epochs": [[1]]}, TypeError, r"epochs\[0\] must be an integer"),
+        ({"epochs": np.array([1.0])}, TypeError, r"epochs\[0\] must be an integer"),
+        ({"prox_mu": -1}, ValueError, "prox_mu must be a finite number in"),
+        ({"prox_mu": "much"}, TypeError, "prox_mu must be a number"),
+        ({"correction": np.zeros(634)}, ValueError, r"correction must have shape \(635,\)"),
+        ({"correction": np.zeros((2, 635))}, ValueError, r"correction must have shape \(1, 635\)"),
+        ({"correction": np.zeros(635, int)}, TypeError, "correction must have dtype float32"),
+        ({"correction": [0.0]}, TypeError, "correction must be a NumPy array"),
         ({"batch_size": 0}, ValueError, "batch_size must be at least 1, got 0"),
         ({"batch_size": "all"}, TypeError, "batch_size must be an integer, got 'all'"),
         ({"lr": 0}, ValueError, "lr must be a finite number in"),
@@ -228,3 +349,12 @@ def test_refuses(changes, error, message, digits):
         local_sgd_many(
             *[arguments.pop(n) for n in ("model", "params", "x", "y", "parts")], **arguments
         )
+
+
+def test_out_must_not_overlap_what_is_read(digits):
+    x, y = digits
+    both = np.zeros((2, MODEL.n_params), np.float32)
+    with pytest.raises(ValueError, match="out must not overlap params"):
+        local_sgd_many(MODEL, both[0], x, y, [GOOD_PART] * 2, out=both)
+    with pytest.raises(ValueError, match="out must not overlap correction"):
+        local_sgd_many(MODEL, MODEL.init(), x, y, [GOOD_PART] * 2, out=both, correction=both[1])
