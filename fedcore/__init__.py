@@ -7,7 +7,16 @@ from __future__ import annotations
 
 import importlib
 
-from fedcore import aggregation, datasets, models, partition, strategies, training
+from fedcore import (
+    accounting,
+    aggregation,
+    audit,
+    datasets,
+    models,
+    partition,
+    strategies,
+    training,
+)
 from fedcore._core import COMPILED, kernels
 from fedcore.aggregation import RunningAverage, weighted_average
 from fedcore.federation import FederationDiverged, LocalSGD, federated_rounds, run_federation
@@ -29,7 +38,9 @@ __all__ = [
     "LocalSGD",
     "RoundRecord",
     "RunningAverage",
+    "accounting",
     "aggregation",
+    "audit",
     "clipped_gradient_sum",
     "datasets",
     "federated_rounds",
