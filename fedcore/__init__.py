@@ -10,6 +10,7 @@ import importlib
 from fedcore import (
     accounting,
     aggregation,
+    attacks,
     audit,
     datasets,
     models,
@@ -40,6 +41,7 @@ __all__ = [
     "RunningAverage",
     "accounting",
     "aggregation",
+    "attacks",
     "audit",
     "clipped_gradient_sum",
     "datasets",
