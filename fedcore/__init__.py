@@ -54,12 +54,14 @@ __all__ = [
     "partition",
     "plots",
     "run_federation",
+    "secagg",
     "strategies",
     "training",
     "weighted_average",
 ]
 
-_ON_DEMAND = ("lab", "plots")  # they import ipywidgets and matplotlib: only when they are used
+# They import ipywidgets, matplotlib and cryptography: only when they are used.
+_ON_DEMAND = ("lab", "plots", "secagg")
 
 
 def __getattr__(name: str):
