@@ -1,4 +1,4 @@
-"""Data sets: a pair of arrays, and MNIST from the files shipped with the package."""
+"""Data sets: a pair of arrays; MNIST and the keyboard words, shipped with the package."""
 
 from __future__ import annotations
 
@@ -197,3 +197,6 @@ def _check_y(y: np.ndarray, n: int, n_classes: int) -> np.ndarray:
     if y.min() < 0 or y.max() >= n_classes:
         raise ValueError(f"y must hold classes 0 to {n_classes - 1}, got {y.min()} to {y.max()}")
     return np.ascontiguousarray(y, dtype=np.int64)
+
+
+from fedcore.keyboard import load_keyboard as load_keyboard  # noqa: E402  (it needs Dataset)

@@ -75,6 +75,7 @@ def run_federation(
     threads: int | None = None,
     on_round: Callable[[RoundRecord], object] | None = None,
     params: np.ndarray | None = None,
+    shared: np.ndarray | None = None,
     resume: History | None = None,
     progress: bool | None = None,
 ) -> History:
@@ -90,6 +91,8 @@ def run_federation(
     for bit, whatever the number of ``threads`` (clients trained at a time; default one a core).
     on_round: called with each RoundRecord as soon as its round is done; an exception in it ends the
     run and reaches the caller. params: initial parameters (P,), default ``model.init(seed)``.
+    shared: rows of ``train`` that nobody owns and every client trains on besides its own, public
+    data (Zhao et al. 2018, section 4); they count in n_k.
     resume: a History to continue for n_rounds more rounds; model, parts and seed must be the same,
     and then all rounds together equal an uninterrupted run, bit for bit. (A smaller lr or another
     fraction from here on is allowed.) The new History holds the old rounds too.
@@ -100,7 +103,9 @@ def run_federation(
     Raises TypeError or ValueError that names the argument, before the first round, and
     FederationDiverged with the History up to the last good round.
     """
-    federation = _Federation(model, train, parts, test, fraction, local, strategy, seed, threads)
+    federation = _Federation(
+        model, train, parts, test, fraction, local, strategy, seed, threads, shared
+    )
     n_rounds = as_int("n_rounds", n_rounds, minimum=1)
     if on_round is not None and not callable(on_round):
         raise TypeError(f"on_round must be a function of a RoundRecord, got {describe(on_round)}")
@@ -135,6 +140,7 @@ def federated_rounds(
     seed: int = 0,
     threads: int | None = None,
     params: np.ndarray | None = None,
+    shared: np.ndarray | None = None,
     resume: History | None = None,
 ) -> Iterator[tuple[RoundRecord, np.ndarray]]:
     """The rounds of ``run_federation``, one at a time: yields (record, parameters (P,) float32).
@@ -143,7 +149,9 @@ def federated_rounds(
     for ever. Arguments are checked at once, before the first round is asked for; they mean what
     they mean in ``run_federation``, and so do the errors. The parameters are read-only.
     """
-    federation = _Federation(model, train, parts, test, fraction, local, strategy, seed, threads)
+    federation = _Federation(
+        model, train, parts, test, fraction, local, strategy, seed, threads, shared
+    )
     if n_rounds is not None:
         n_rounds = as_int("n_rounds", n_rounds, minimum=1)
     steps = federation.steps(*federation.beginning(params, resume), n_rounds)
@@ -176,12 +184,16 @@ def _round_seeds(seed: int, t: int) -> tuple[int, int]:
 class _Federation:
     """Checked arguments, and the round that they describe."""
 
-    def __init__(self, model, train, parts, test, fraction, local, strategy, seed, threads):
+    def __init__(
+        self, model, train, parts, test, fraction, local, strategy, seed, threads, shared=None
+    ):
         _check_types(model, train, test, local, strategy)
         self.model, self.train, self.test = model, train, test
         self.local, self.strategy = local, strategy
         self.vectors = strategy_api.vectors_sent(strategy)
         self.parts = partition.check(parts, len(train))
+        if shared is not None:
+            self.parts = partition.with_shared(self.parts, shared, len(train))
         self.fraction = _as_fraction(fraction)
         self.seed = as_int("seed", seed, minimum=0)
         cores = available_cores()

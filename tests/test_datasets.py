@@ -48,7 +48,7 @@ def test_files_and_their_content_are_the_published_ones():
     sums = dict(re.findall(r"\| ([\w.-]+) \| \d+ \| ([0-9a-f]{64}) \|", readme))
     names = {path.name for path in DATA.glob("*.gz")}
     assert set(sums) == names | {name.removesuffix(".gz") for name in names}
-    assert len(names) == 4
+    assert len(names) == 5
     for name in names:
         packed = (DATA / name).read_bytes()
         assert hashlib.sha256(packed).hexdigest() == sums[name]

@@ -7,7 +7,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fedcore.partition import by_sizes, check, iid, shards
+from fedcore.partition import (
+    by_group,
+    by_sizes,
+    check,
+    dirichlet,
+    iid,
+    quantity_skew,
+    shards,
+    with_shared,
+)
 
 labels = st.lists(st.integers(0, 9), min_size=1, max_size=200).map(np.array)
 seeds = st.integers(0, 2**40)
@@ -175,3 +184,139 @@ Y = np.arange(10) % 2
 def test_bad_arguments(call, error, message):
     with pytest.raises(error, match=message):
         call()
+
+
+# ------------------------------------------------------------------------- Dirichlet and the like
+
+alphas = st.sampled_from([1e-6, 0.01, 0.1, 1.0, 10.0, 1e6])
+SKEWED = [dirichlet, quantity_skew]
+
+
+@settings(max_examples=100)
+@given(st.data(), labels, alphas, seeds)
+@pytest.mark.parametrize("split", SKEWED)
+def test_skewed_splits_deal_everything_once_and_leave_nobody_empty(split, data, y, alpha, seed):
+    n_clients = data.draw(st.integers(1, len(y)))
+    parts = split(y, n_clients, alpha, seed)
+    assert len(parts) == n_clients
+    assert_covers(parts, len(y))
+    assert all(part.dtype == np.int64 and len(part) for part in parts)
+    assert all((np.diff(part) > 0).all() for part in parts)
+    again = split(y, n_clients, alpha, seed)
+    assert all((a == b).all() for a, b in zip(parts, again, strict=True))
+
+
+@pytest.mark.parametrize("split", SKEWED)
+def test_as_many_clients_as_examples(split):
+    assert [len(part) for part in split(np.arange(40) % 3, 40, 1e-3)] == [1] * 40
+
+
+@pytest.mark.parametrize("split", SKEWED)
+def test_other_seed_other_split(split):
+    y = np.arange(300) % 10
+    first, other = split(y, 10, 1.0, seed=1), split(y, 10, 1.0, seed=2)
+    assert any(a.tolist() != b.tolist() for a, b in zip(first, other, strict=True))
+
+
+def test_small_alpha_means_strong_label_skew(mnist):
+    """The direction that is so often turned round: distance from everybody's labels, and sizes."""
+    y = mnist[0].y
+    distances, spreads = [], []
+    for alpha in (0.01, 0.1, 1, 10, 1000):
+        parts = dirichlet(y, 20, alpha, seed=3)
+        distances.append(np.mean([label_distance(y, part) for part in parts]))
+        sizes = [len(part) for part in parts]
+        spreads.append(max(sizes) / np.mean(sizes))
+    assert distances == sorted(distances, reverse=True)
+    assert distances[0] > 1.4  # one class only: 1.8
+    assert distances[-1] < 0.1
+    assert spreads[0] > 3
+    assert spreads[-1] < 1.05
+
+
+def label_distance(y, part):
+    own, all_of_them = (np.bincount(rows, minlength=10) / len(rows) for rows in (y[part], y))
+    return np.abs(own - all_of_them).sum()
+
+
+def test_dirichlet_s_shares_have_the_moments_of_the_distribution():
+    """Client 0's share of a class: mean 1/K, variance (1/K)(1 - 1/K) / (K alpha + 1)."""
+    K, alpha, y = 4, 0.5, np.repeat(np.arange(5), 400)
+    shares = np.array(
+        [
+            np.bincount(y[part], minlength=5) / 400
+            for seed in range(150)
+            for part in dirichlet(y, K, alpha, seed)
+        ]
+    ).ravel()
+    assert shares.mean() == pytest.approx(1 / K)  # everything is dealt
+    assert shares.var() == pytest.approx((1 / K) * (1 - 1 / K) / (K * alpha + 1), rel=0.1)
+
+
+def test_quantity_skew_changes_sizes_only(mnist):
+    y = mnist[0].y
+    largest = [
+        max(len(part) for part in quantity_skew(y, 50, alpha, seed=0)) for alpha in (0.1, 1, 1000)
+    ]
+    assert largest == sorted(largest, reverse=True)
+    assert largest[0] > 6 * 1200
+    assert largest[-1] < 1.2 * 1200
+    for part in quantity_skew(y, 10, 0.5, seed=0):
+        if len(part) > 2000:
+            assert label_distance(y, part) < 0.12
+    assert [p.tolist() for p in quantity_skew(200, 9, 0.3)] == [
+        p.tolist() for p in quantity_skew(np.arange(200) % 7, 9, 0.3)
+    ]
+
+
+@settings(max_examples=50)
+@given(st.data(), st.lists(st.integers(0, 4), min_size=30, max_size=200).map(np.array), seeds)
+def test_groups_stay_apart(data, groups, seed):
+    names, counts = np.unique(groups, return_counts=True)
+    n_clients = data.draw(st.integers(len(names), len(names) * int(counts.min())))
+    parts = by_group(groups, n_clients, seed)
+    assert_covers(parts, len(groups))
+    for k, part in enumerate(parts):
+        assert set(groups[part].tolist()) == {names[k % len(names)]}
+    for g in range(len(names)):
+        sizes = [len(part) for part in parts[g :: len(names)]]
+        assert max(sizes) - min(sizes) <= 1
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "message"),
+    [
+        (lambda: dirichlet(Y, 2, 0), ValueError, r"alpha must be .*\(0, inf\), got 0"),
+        (lambda: dirichlet(Y, 2, float("nan")), ValueError, "alpha must be .*got nan"),
+        (lambda: dirichlet(Y, 2, "1"), TypeError, "alpha must be a number, got '1'"),
+        (lambda: dirichlet(Y, 11, 1), ValueError, "n_clients must be at most .* 10, got 11"),
+        (lambda: dirichlet(10, 2, 1), TypeError, "y must be a one-dimensional"),
+        (lambda: quantity_skew(Y, 11, 1), ValueError, "n_clients must be at most .* 10, got 11"),
+        (lambda: quantity_skew(Y, 2, -1), ValueError, r"alpha must be .*\(0, inf\), got -1"),
+        (lambda: by_group(Y, 1), ValueError, "n_clients must be at least 2, got 1"),
+        (lambda: by_group(Y, 12), ValueError, "give group 0 at most 5 clients, .* got 12: 6 in"),
+        (lambda: by_group(Y / 2, 2), TypeError, "y must be a one-dimensional array of integer"),
+    ],
+)
+def test_bad_skew(call, error, message):
+    with pytest.raises(error, match=message):
+        call()
+
+
+def test_shared_rows_are_everybody_s():
+    parts = with_shared([[3, 1], [0]], [4, 2], 6)
+    assert [part.tolist() for part in parts] == [[3, 1, 4, 2], [0, 4, 2]]
+
+
+@pytest.mark.parametrize(
+    ("shared", "message"),
+    [
+        ([], "shared must name at least one row, got none"),
+        ([2, 2], "shared must name rows that no client holds, each once, got row 2"),
+        ([1], "shared must name rows that no client holds, each once, got row 1"),
+        ([6], "shared must hold indices from 0 to 5, got 6"),
+    ],
+)
+def test_bad_shared_rows(shared, message):
+    with pytest.raises(ValueError, match=message):
+        with_shared([[3, 1], [0]], shared, 6)
