@@ -13,6 +13,7 @@ from fedcore import (
     attacks,
     audit,
     datasets,
+    devices,
     features,
     models,
     partition,
@@ -23,6 +24,7 @@ from fedcore import (
 from fedcore._core import COMPILED, kernels
 from fedcore.aggregation import RunningAverage, weighted_average
 from fedcore.federation import FederationDiverged, LocalSGD, federated_rounds, run_federation
+from fedcore.fleet_round import RoundPlan
 from fedcore.history import History, RoundRecord
 from fedcore.training import (
     DivergedError,
@@ -39,6 +41,7 @@ __all__ = [
     "FederationDiverged",
     "History",
     "LocalSGD",
+    "RoundPlan",
     "RoundRecord",
     "RunningAverage",
     "accounting",
@@ -47,6 +50,7 @@ __all__ = [
     "audit",
     "clipped_gradient_sum",
     "datasets",
+    "devices",
     "features",
     "federated_rounds",
     "info",
