@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import count
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -14,6 +14,9 @@ from fedcore import partition, strategy_api
 from fedcore._progress import Progress
 from fedcore._validate import as_float_array, as_int, as_real, describe, require_finite
 from fedcore.datasets import Dataset
+from fedcore.devices import Fleet, Memory
+from fedcore.fleet_reports import Reports, fleet_server
+from fedcore.fleet_round import RoundPlan
 from fedcore.history import History, RoundRecord
 from fedcore.models import MLP
 from fedcore.strategies import FedAvg
@@ -71,6 +74,8 @@ def run_federation(
     fraction: float = 0.1,
     local: LocalSGD = _LOCAL,
     strategy: Strategy | ClientStrategy = _STRATEGY,
+    fleet: Fleet | None = None,
+    plan: RoundPlan | None = None,
     seed: int = 0,
     threads: int | None = None,
     on_round: Callable[[RoundRecord], object] | None = None,
@@ -87,6 +92,10 @@ def run_federation(
     Source: Algorithm 1 of McMahan et al. (2017).
 
     parts: the rows of ``train`` that each of the K clients holds, disjoint, none empty.
+    fleet: the devices, one a client, under whose conditions the rounds run; without one every
+    client that is asked reports. With a fleet ``fraction`` only sets m, the default plan's target,
+    and the records also hold events, simulated seconds and joules. plan: how the server runs a
+    round, see RoundPlan.
     seed: everything random follows from (seed, round), so the same seed gives the same result, bit
     for bit, whatever the number of ``threads`` (clients trained at a time; default one a core).
     on_round: called with each RoundRecord as soon as its round is done; an exception in it ends the
@@ -104,7 +113,7 @@ def run_federation(
     FederationDiverged with the History up to the last good round.
     """
     federation = _Federation(
-        model, train, parts, test, fraction, local, strategy, seed, threads, shared
+        model, train, parts, test, fraction, local, strategy, seed, threads, shared, fleet, plan
     )
     n_rounds = as_int("n_rounds", n_rounds, minimum=1)
     if on_round is not None and not callable(on_round):
@@ -137,6 +146,8 @@ def federated_rounds(
     fraction: float = 0.1,
     local: LocalSGD = _LOCAL,
     strategy: Strategy | ClientStrategy = _STRATEGY,
+    fleet: Fleet | None = None,
+    plan: RoundPlan | None = None,
     seed: int = 0,
     threads: int | None = None,
     params: np.ndarray | None = None,
@@ -150,7 +161,7 @@ def federated_rounds(
     they mean in ``run_federation``, and so do the errors. The parameters are read-only.
     """
     federation = _Federation(
-        model, train, parts, test, fraction, local, strategy, seed, threads, shared
+        model, train, parts, test, fraction, local, strategy, seed, threads, shared, fleet, plan
     )
     if n_rounds is not None:
         n_rounds = as_int("n_rounds", n_rounds, minimum=1)
@@ -181,11 +192,30 @@ def _round_seeds(seed: int, t: int) -> tuple[int, int]:
     return int(selection), int(training)
 
 
+class State(NamedTuple):
+    """What goes from round to round besides the parameters."""
+
+    strategy: Any
+    memory: Memory | None  # of the fleet, if there is one
+
+
 class _Federation:
     """Checked arguments, and the round that they describe."""
 
     def __init__(
-        self, model, train, parts, test, fraction, local, strategy, seed, threads, shared=None
+        self,
+        model,
+        train,
+        parts,
+        test,
+        fraction,
+        local,
+        strategy,
+        seed,
+        threads,
+        shared,
+        fleet,
+        plan,
     ):
         _check_types(model, train, test, local, strategy)
         self.model, self.train, self.test = model, train, test
@@ -198,16 +228,22 @@ class _Federation:
         self.seed = as_int("seed", seed, minimum=0)
         cores = available_cores()
         self.threads = cores if threads is None else as_int("threads", threads, minimum=1)
+        sizes = np.array([len(part) for part in self.parts])
+        payload = self.vectors * model.nbytes
+        target = max(round(self.fraction * len(sizes)), 1)
+        self.server = fleet_server(fleet, plan, sizes, local.epochs, payload, target, self.seed)
 
-    def beginning(self, params, resume) -> tuple[int, np.ndarray, Any]:
-        """(rounds already done, parameters, strategy state) to go on from."""
+    def beginning(self, params, resume) -> tuple[int, np.ndarray, State]:
+        """(rounds already done, parameters, state) to go on from."""
         if resume is None:
             params = _check_params(self.model, params, self.seed)
-            return 0, params, strategy_api.first_state(self.strategy, params, len(self.parts))
+            first = strategy_api.first_state(self.strategy, params, len(self.parts))
+            return 0, params, State(first, self.server and self.server.fresh())
         if params is not None:
             raise ValueError("params must be left out when resume is given: it brings its own")
         self._check_resume(resume)
-        return len(resume), resume.params, resume.strategy_state
+        memory = self.server and self.server.resume(resume.fleet_state)
+        return len(resume), resume.params, State(resume.strategy_state, memory)
 
     def start(self, params, resume) -> History:
         """The History to which the first round is added: ``resume``, or one without rounds."""
@@ -225,36 +261,48 @@ class _Federation:
             n_clients=len(self.parts),
             initial_loss=loss,
             initial_accuracy=accuracy,
-            strategy_state=state,
+            strategy_state=state.strategy,
+            fleet_state=state.memory.arrays() if state.memory else (),
         )
 
     def histories(self, start: History, n_rounds: int) -> Iterator[History]:
         """A new, complete History after each round: an interrupt can't find a half-written one."""
         rounds = start.rounds
-        steps = self.steps(len(rounds), start.params, start.strategy_state, n_rounds)
-        for record, params, state in steps:
+        memory = self.server and self.server.resume(start.fleet_state)
+        begin = State(start.strategy_state, memory)
+        for record, params, state in self.steps(len(rounds), start.params, begin, n_rounds):
             rounds = [*rounds, record]
             yield replace(
-                start, rounds=rounds, params=params, strategy_state=state, interrupted=False
+                start,
+                rounds=rounds,
+                params=params,
+                strategy_state=state.strategy,
+                fleet_state=state.memory.arrays() if state.memory else (),
+                interrupted=False,
             )
 
-    def steps(self, done, params, state, n_rounds) -> Iterator[tuple[RoundRecord, np.ndarray, Any]]:
-        """(record, new parameters, new strategy state) after each round."""
+    def steps(
+        self, done, params, state, n_rounds
+    ) -> Iterator[tuple[RoundRecord, np.ndarray, State]]:
+        """(record, new parameters, new state) after each round."""
         for t in count(done + 1) if n_rounds is None else range(done + 1, done + n_rounds + 1):
             record, params, state = self._round(t, params, state)
             yield record, params, state
 
-    def _round(self, t, params, state) -> tuple[RoundRecord, np.ndarray, Any]:
+    def _round(self, t, params, state) -> tuple[RoundRecord, np.ndarray, State]:
         begun = time.perf_counter()
-        clients = sample_clients(len(self.parts), self.fraction, self.seed, t)
-        n_examples = np.array([len(self.parts[k]) for k in clients])
-        updates = self._train(t, params, clients, state)
+        reports, memory = self._reports(t, state.memory)
+        clients, n_examples = reports.clients, reports.n_examples
+        updates = self._train(t, params, reports, state.strategy)
         trained = time.perf_counter()
-        work = LocalWork(clients, self._steps(n_examples), self.local.lr, len(self.parts))
-        new_params, state = strategy_api.aggregate(
-            self.strategy, state, params, updates, n_examples, work
-        )
-        new_params = self._check_aggregate(t, new_params)
+        new_params, strategy_state = params, state.strategy
+        if len(clients):  # an abandoned round leaves model and strategy as they were
+            steps = self._steps(n_examples, reports.epochs)
+            work = LocalWork(clients, steps, self.local.lr, len(self.parts))
+            new_params, strategy_state = strategy_api.aggregate(
+                self.strategy, state.strategy, params, updates, reports.weights, work
+            )
+            new_params = self._check_aggregate(t, new_params)
         aggregated = time.perf_counter()
         loss, accuracy = self._evaluate(new_params)
         norms = _norms(updates, params)
@@ -265,25 +313,38 @@ class _Federation:
             round=t,
             clients=tuple(clients.tolist()),
             n_examples=tuple(n_examples.tolist()),
-            weights=tuple((n_examples / n_examples.sum()).tolist()),
+            weights=tuple((reports.weights / reports.weights.sum()).tolist()),
             update_norms=norms,
             loss=loss,
             accuracy=accuracy,
-            bytes_down=len(clients) * self.vectors * self.model.nbytes,
-            bytes_up=len(clients) * self.vectors * self.model.nbytes,
             seconds_train=trained - begun,
             seconds_aggregate=aggregated - trained,
             seconds_evaluate=evaluated - aggregated,
+            **reports.spent,
         )
-        return record, new_params, state
+        return record, new_params, State(strategy_state, memory)
 
-    def _steps(self, n_examples) -> np.ndarray:
+    def _reports(self, t, memory) -> tuple[Reports, Memory | None]:
+        """Whose updates enter the mean in round ``t``, and what the fleet remembers."""
+        if self.server is not None:
+            return self.server.round(t, memory)
+        clients = sample_clients(len(self.parts), self.fraction, self.seed, t)
+        n_examples = np.array([len(self.parts[k]) for k in clients])
+        nbytes = len(clients) * self.vectors * self.model.nbytes
+        spent = {"bytes_down": nbytes, "bytes_up": nbytes, "n_selected": len(clients)}
+        epochs = np.full(len(clients), self.local.epochs)
+        return Reports(clients, n_examples, n_examples, epochs, spent), None
+
+    def _steps(self, n_examples, epochs) -> np.ndarray:
         """Gradient steps that each client takes: E * ceil(n_k / B)."""
         batch_size = n_examples if self.local.batch_size is None else self.local.batch_size
-        return self.local.epochs * -(-n_examples // batch_size)
+        return epochs * -(-n_examples // batch_size)
 
-    def _train(self, t, params, clients, state) -> np.ndarray:
-        terms = strategy_api.local_terms(self.strategy, state, clients)
+    def _train(self, t, params, reports, strategy_state) -> np.ndarray:
+        clients = reports.clients
+        if len(clients) == 0:
+            return np.empty((0, self.model.n_params), dtype=np.float32)
+        terms = strategy_api.local_terms(self.strategy, strategy_state, clients)
         try:
             return local_sgd_many(
                 self.model,
@@ -291,7 +352,7 @@ class _Federation:
                 self.train.x,
                 self.train.y,
                 [self.parts[k] for k in clients],
-                epochs=self.local.epochs,
+                epochs=reports.epochs.tolist(),
                 batch_size=self.local.batch_size,
                 lr=self.local.lr,
                 seed=round_seed(self.seed, t),

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from fedcore._validate import as_real, describe
+from fedcore.events import Event
 
 FORMAT = "fedcore history 1"
 MB = 1e6
@@ -35,6 +36,11 @@ class RoundRecord:
     seconds_train: float = field(compare=False)  # wall clock, all clients together
     seconds_aggregate: float = field(compare=False)
     seconds_evaluate: float = field(compare=False)  # test set and update norms
+    n_selected: int = 0  # asked; with a fleet fewer report
+    abandoned: bool = False  # too few reports: the model stayed as it was
+    sim_seconds: float = 0.0  # with a fleet: simulated seconds from asking to closing
+    joules: float = 0.0  # and energy that all devices together spent
+    events: tuple[Event, ...] = field(default=(), repr=False)  # and everything that happened
 
     @property
     def seconds(self) -> float:
@@ -54,6 +60,7 @@ class History:
     initial_loss: float  # "round 0": of the model that the first round started from
     initial_accuracy: float
     strategy_state: Any = ()  # what the strategy handed on after the last round
+    fleet_state: tuple[np.ndarray, ...] = ()  # what the server remembers of its fleet
     interrupted: bool = False  # stopped by the user before the last round asked for
 
     def __len__(self) -> int:
@@ -88,6 +95,21 @@ class History:
     def seconds(self) -> np.ndarray:
         """Wall clock of each round (n_rounds,) float64, seconds."""
         return self._column("seconds", np.float64)
+
+    @property
+    def sim_seconds(self) -> np.ndarray:
+        """Simulated duration of each round (n_rounds,) float64, seconds; 0 without a fleet."""
+        return self._column("sim_seconds", np.float64)
+
+    @property
+    def joules(self) -> np.ndarray:
+        """Energy spent by the devices in each round (n_rounds,) float64; 0 without a fleet."""
+        return self._column("joules", np.float64)
+
+    @property
+    def events(self) -> tuple[Event, ...]:
+        """The events of all rounds, in order."""
+        return tuple(event for record in self.rounds for event in record.events)
 
     def rounds_to(self, target: float, *, interpolated: bool = False) -> int | float | None:
         """The first round with test accuracy >= ``target``; None if there is none.
@@ -132,7 +154,9 @@ class History:
         about = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in _ARRAYS}
         about["rounds"] = [asdict(record) for record in self.rounds]
         about |= {"format": FORMAT, "n_state": None if state is None else len(state)}
+        about["n_fleet"] = len(self.fleet_state)
         arrays = {f"state_{i}": array for i, array in enumerate(state or ())}
+        arrays |= {f"fleet_{i}": array for i, array in enumerate(self.fleet_state)}
         text = np.frombuffer(json.dumps(about).encode(), dtype=np.uint8)
         unfinished = path.with_name(f"{path.name}.{os.getpid()}.part")
         try:
@@ -153,6 +177,7 @@ class History:
                     raise ValueError("another format")
                 n_state = about.pop("n_state")
                 state = n_state and tuple(file[f"state_{i}"] for i in range(n_state))
+                fleet = tuple(file[f"fleet_{i}"] for i in range(about.pop("n_fleet", 0)))
                 params = file["params"]
         except FileNotFoundError:
             raise
@@ -163,7 +188,8 @@ class History:
         about["rounds"] = [_record(entry) for entry in about["rounds"]]
         about["model_sizes"] = tuple(about["model_sizes"])
         params.flags.writeable = False
-        return cls(params=params, strategy_state=() if state == 0 else state, **about)
+        state = () if state == 0 else state
+        return cls(params=params, strategy_state=state, fleet_state=fleet, **about)
 
     def __repr__(self) -> str:
         last = self.rounds[-1].accuracy if self.rounds else self.initial_accuracy
@@ -192,7 +218,7 @@ class History:
         return np.array([getattr(record, name) for record in self.rounds], dtype=dtype)
 
 
-_ARRAYS = ("params", "strategy_state")
+_ARRAYS = ("params", "strategy_state", "fleet_state")
 _HEADS = ("round", "clients", "test accuracy", "test loss", "MB down", "MB up", "seconds")
 
 
@@ -230,7 +256,9 @@ def _html_row(cells: list[Any] | tuple[str, ...], tag: str = "td") -> str:
 
 
 def _record(entry: dict[str, Any]) -> RoundRecord:
-    return RoundRecord(**{k: tuple(v) if isinstance(v, list) else v for k, v in entry.items()})
+    events = tuple(Event(**event) for event in entry.pop("events", ()))
+    entry = {k: tuple(v) if isinstance(v, list) else v for k, v in entry.items()}
+    return RoundRecord(**entry, events=events)
 
 
 def _as_arrays(state: Any) -> tuple[np.ndarray, ...] | None:

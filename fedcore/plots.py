@@ -125,6 +125,8 @@ def weights_bars(record: RoundRecord, ax: Axes | None = None) -> Axes:
     """
     if not isinstance(record, RoundRecord):
         raise TypeError(f"record must be a RoundRecord, got {describe(record)}")
+    if not record.clients:
+        raise ValueError(f"record must have clients, but round {record.round} was abandoned")
     ax = _axes(ax)
     places, weights = np.arange(len(record.clients)), 100 * np.array(record.weights)
     bars = ax.bar(places, weights, color=BLUE, label="weight $n_k / n$")

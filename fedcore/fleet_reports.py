@@ -1,0 +1,88 @@
+"""Where federation and fleet meet: whose reports enter the mean, and what the round has cost."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from fedcore._validate import describe
+from fedcore.devices import Fleet, Memory
+from fedcore.fleet_round import RoundPlan, simulate_round
+
+
+class Reports(NamedTuple):
+    """The m reports that enter a round's mean; m can be 0."""
+
+    clients: np.ndarray  # (m,) int64, ascending
+    n_examples: np.ndarray  # (m,) int64
+    weights: np.ndarray  # (m,) what the strategy is given: n_examples, or those over propensities
+    epochs: np.ndarray  # (m,) int64, local epochs that each did
+    spent: dict[str, Any]  # the fields of the RoundRecord that tell what the round has cost
+
+
+@dataclass(frozen=True)
+class FleetServer:
+    """Runs rounds on a fleet as a plan says: memory in, (reports, memory) out."""
+
+    fleet: Fleet
+    plan: RoundPlan
+    n_examples: np.ndarray  # (n,) of each device's client
+    epochs: int
+    payload: int
+    seed: int
+
+    def fresh(self) -> Memory:
+        """The memory before the first round."""
+        return Memory.fresh(len(self.fleet))
+
+    def resume(self, arrays: tuple[np.ndarray, ...]) -> Memory:
+        """The memory in a History's ``fleet_state``; ValueError if it is not of this fleet."""
+        if len(arrays) != 4 or len(arrays[1]) != len(self.fleet):
+            raise ValueError(
+                f"resume must come from a run with a fleet of {len(self.fleet)} devices, "
+                f"got fleet_state of {len(arrays)} arrays"
+            )
+        return Memory.from_arrays(arrays)
+
+    def round(self, t: int, memory: Memory) -> tuple[Reports, Memory]:
+        """Simulate round ``t``."""
+        out = simulate_round(
+            self.fleet,
+            self.plan,
+            self.n_examples,
+            self.epochs,
+            self.payload,
+            round=t,
+            seed=self.seed,
+            memory=memory,
+        )
+        n_examples = self.n_examples[out.clients]
+        plain = self.plan.weighting == "examples"
+        spent = {
+            name: getattr(out, name)
+            for name in ("n_selected", "bytes_down", "bytes_up", "joules", "sim_seconds")
+        }
+        spent |= {"abandoned": out.abandoned, "events": out.events}
+        weights = n_examples if plain else out.weights
+        return Reports(out.clients, n_examples, weights, out.epochs, spent), out.memory
+
+
+def fleet_server(fleet, plan, n_examples, epochs, payload, target, seed) -> FleetServer | None:
+    """The server for ``fleet`` and ``plan`` as ``run_federation`` gets them; None without fleet."""
+    if fleet is None:
+        if plan is not None:
+            raise ValueError("plan needs a fleet: without one every client that is asked reports")
+        return None
+    if not isinstance(fleet, Fleet):
+        raise TypeError(f"fleet must be a Fleet, got {describe(fleet)}")
+    if len(fleet) != len(n_examples):
+        raise ValueError(
+            f"fleet must have one device for each of the {len(n_examples)} clients, "
+            f"got {len(fleet)}"
+        )
+    plan = RoundPlan(target=target) if plan is None else plan
+    if not isinstance(plan, RoundPlan):
+        raise TypeError(f"plan must be a RoundPlan, got {describe(plan)}")
+    return FleetServer(fleet, plan, n_examples, epochs, plan.payload or payload, seed)
