@@ -18,6 +18,7 @@ import numpy as np
 
 from fedcore._validate import as_real
 from fedcore.aggregation import normalize_weights, weighted_average
+from fedcore.robust import Krum, Median, MultiKrum, NormClipping, TrimmedMean
 from fedcore.strategy_api import ClientStrategy, LocalTerms, LocalWork, Strategy
 
 __all__ = [
@@ -30,9 +31,14 @@ __all__ = [
     "FedNova",
     "FedProx",
     "FedYogi",
+    "Krum",
     "LocalTerms",
     "LocalWork",
+    "Median",
+    "MultiKrum",
+    "NormClipping",
     "Strategy",
+    "TrimmedMean",
 ]
 
 

@@ -3,13 +3,23 @@
 For learning: run them on models and data of your own, as the lessons do. Each function says what
 the attacker must know, and where the attack ends.
 
-``metrics`` (how good is a reconstruction), ``reconstruction`` and ``traps`` (examples from a
-gradient), ``labels`` (classes from an update), ``membership`` (was this example in the training
-data), ``roc`` (how good is a yes-no attack).
+``metrics`` (how good is a reconstruction), ``reconstruction``, ``matching`` and ``traps`` (examples
+from a gradient), ``labels`` (classes from an update), ``membership`` (was this example in the
+training data), ``roc`` (how good is a yes-no attack), ``poisoning`` (clients that cheat).
 """
 
-from fedcore.attacks import labels, membership, metrics, reconstruction, roc, traps
+from fedcore.attacks import (
+    labels,
+    matching,
+    membership,
+    metrics,
+    poisoning,
+    reconstruction,
+    roc,
+    traps,
+)
 from fedcore.attacks.labels import label_counts, label_of_one, label_shares
+from fedcore.attacks.matching import match_gradient
 from fedcore.attacks.membership import (
     Shadows,
     confidences,
@@ -20,6 +30,15 @@ from fedcore.attacks.membership import (
     train_shadows,
 )
 from fedcore.attacks.metrics import best_match, mse, psnr, share_recovered, ssim
+from fedcore.attacks.poisoning import (
+    Malicious,
+    add_trigger,
+    backdoor_success,
+    boost,
+    flip_labels,
+    flip_sign,
+    plant_backdoor,
+)
 from fedcore.attacks.reconstruction import class_sums, invert_one, invert_units, mean_gradient
 from fedcore.attacks.roc import (
     auc,
@@ -31,13 +50,19 @@ from fedcore.attacks.roc import (
 from fedcore.attacks.traps import imprint_params, invert_bins, trap_params
 
 __all__ = [
+    "Malicious",
     "Shadows",
+    "add_trigger",
     "auc",
+    "backdoor_success",
     "best_match",
+    "boost",
     "bootstrap_interval",
     "class_sums",
     "clopper_pearson",
     "confidences",
+    "flip_labels",
+    "flip_sign",
     "imprint_params",
     "invert_bins",
     "invert_one",
@@ -50,10 +75,14 @@ __all__ = [
     "lira_scores",
     "loss_scores",
     "losses",
+    "match_gradient",
+    "matching",
     "mean_gradient",
     "membership",
     "metrics",
     "mse",
+    "plant_backdoor",
+    "poisoning",
     "psnr",
     "reconstruction",
     "roc",

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 
 import numpy as np
 
 from fedcore._validate import as_int, as_real, describe
+from fedcore.audit import rate_high, rate_low
 
 
 def roc_curve(scores: np.ndarray, positive: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -45,15 +45,13 @@ def tpr_at_fpr(scores: np.ndarray, positive: np.ndarray, fpr: float) -> float:
 def clopper_pearson(hits: int, n: int, confidence: float = 0.95) -> tuple[float, float]:
     """Exact confidence interval (low, high) of a rate of which ``hits`` of ``n`` trials were seen.
 
-    The trials must be independent. Source: Clopper and Pearson (1934).
+    The trials must be independent. Needs scipy. Source: Clopper and Pearson (1934).
     """
     n = as_int("n", n, minimum=1)
     hits = as_int("hits", hits, 0, n)
     confidence = as_real("confidence", confidence, 0, 1, include_low=False, include_high=False)
-    alpha = (1 - confidence) / 2
-    low = 0.0 if hits == 0 else _bisect(lambda p: _at_least(hits, n, p) - alpha)
-    high = 1.0 if hits == n else _bisect(lambda p: alpha - 1 + _at_least(hits + 1, n, p))
-    return low, high
+    tail = (1 - confidence) / 2
+    return rate_low(hits, n, tail), rate_high(hits, n, tail)
 
 
 def bootstrap_interval(
@@ -104,30 +102,3 @@ def check_scores(scores: np.ndarray, positive: np.ndarray) -> tuple[np.ndarray, 
             f"positive must hold both True and False, got {positive.sum()} True of {len(positive)}"
         )
     return scores, positive
-
-
-def _at_least(k: int, n: int, p: float) -> float:
-    """P(X >= k) for X binomial(n, p), 0 < p < 1, k >= 1: the shorter tail is summed."""
-    if k > n * p:
-        return _tail_sum(np.arange(k, n + 1), n, p)
-    return 1 - _tail_sum(np.arange(k), n, p)
-
-
-def _tail_sum(i: np.ndarray, n: int, p: float) -> float:
-    logs = _log_choose(n)[i] + i * math.log(p) + (n - i) * math.log1p(-p)
-    return float(np.exp(logs).sum())
-
-
-def _log_choose(n: int) -> np.ndarray:
-    """log(n choose i) for i = 0 .. n."""
-    logs = np.append(0.0, np.cumsum(np.log(np.arange(1, n + 1))))
-    return logs[n] - logs - logs[::-1]
-
-
-def _bisect(f: Callable[[float], float]) -> float:
-    """The root of a rising function on (0, 1)."""
-    low, high = 0.0, 1.0
-    for _ in range(60):
-        middle = (low + high) / 2
-        low, high = (middle, high) if f(middle) < 0 else (low, middle)
-    return (low + high) / 2
