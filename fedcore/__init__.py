@@ -63,6 +63,7 @@ __all__ = [
     "plots",
     "robust",
     "run_federation",
+    "secagg",
     "skew",
     "strategies",
     "training",
