@@ -27,8 +27,8 @@ from fractions import Fraction
 from functools import cache
 
 from fedcore._validate import as_int, as_real, describe
+from fedcore.strategy_api import check_sampling
 
-SAMPLINGS = ("poisson", "fixed")
 METHODS = ("pld", "rdp", "rdp-classic", "naive")
 ORDERS = (*(1 + i / 10 for i in range(1, 100)), *range(11, 64), 128, 256, 512, 1024)
 FINEST = 1e-4  # of the grid on which privacy losses are discretised; dp-accounting's default
@@ -129,13 +129,6 @@ def noise_for(
         middle = (low + high) / 2
         low, high = (low, middle) if spends(middle) <= target else (middle, high)
     return high
-
-
-def check_sampling(sampling: str) -> str:
-    """``sampling`` itself, if it is one of ``SAMPLINGS``; ValueError otherwise."""
-    if sampling not in SAMPLINGS:
-        raise ValueError(f"sampling must be 'poisson' or 'fixed', got {describe(sampling)}")
-    return sampling
 
 
 def _check_releases(releases: Iterable[Release]) -> list[Release]:

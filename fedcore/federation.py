@@ -74,6 +74,7 @@ def run_federation(
     fraction: float = 0.1,
     local: LocalSGD = _LOCAL,
     strategy: Strategy | ClientStrategy = _STRATEGY,
+    sampling: str = "fixed",
     fleet: Fleet | None = None,
     plan: RoundPlan | None = None,
     seed: int = 0,
@@ -92,6 +93,9 @@ def run_federation(
     Source: Algorithm 1 of McMahan et al. (2017).
 
     parts: the rows of ``train`` that each of the K clients holds, disjoint, none empty.
+    sampling: "fixed" draws m clients as above; "poisson" draws each on its own with probability
+    ``fraction``, so a round can have more, fewer or none (then the model stays as it is, unless the
+    strategy acts alone). A strategy whose privacy is accounted for one of them refuses the other.
     fleet: the devices, one a client, under whose conditions the rounds run; without one every
     client that is asked reports. With a fleet ``fraction`` only sets m, the default plan's target,
     and the records also hold events, simulated seconds and joules. plan: how the server runs a
@@ -113,7 +117,19 @@ def run_federation(
     FederationDiverged with the History up to the last good round.
     """
     federation = _Federation(
-        model, train, parts, test, fraction, local, strategy, seed, threads, shared, fleet, plan
+        model,
+        train,
+        parts,
+        test,
+        fraction,
+        local,
+        strategy,
+        seed,
+        threads,
+        sampling,
+        shared,
+        fleet,
+        plan,
     )
     n_rounds = as_int("n_rounds", n_rounds, minimum=1)
     if on_round is not None and not callable(on_round):
@@ -146,6 +162,7 @@ def federated_rounds(
     fraction: float = 0.1,
     local: LocalSGD = _LOCAL,
     strategy: Strategy | ClientStrategy = _STRATEGY,
+    sampling: str = "fixed",
     fleet: Fleet | None = None,
     plan: RoundPlan | None = None,
     seed: int = 0,
@@ -161,7 +178,19 @@ def federated_rounds(
     they mean in ``run_federation``, and so do the errors. The parameters are read-only.
     """
     federation = _Federation(
-        model, train, parts, test, fraction, local, strategy, seed, threads, shared, fleet, plan
+        model,
+        train,
+        parts,
+        test,
+        fraction,
+        local,
+        strategy,
+        seed,
+        threads,
+        sampling,
+        shared,
+        fleet,
+        plan,
     )
     if n_rounds is not None:
         n_rounds = as_int("n_rounds", n_rounds, minimum=1)
@@ -169,14 +198,20 @@ def federated_rounds(
     return ((record, params) for record, params, _ in steps)
 
 
-def sample_clients(n_clients: int, fraction: float, seed: int, t: int) -> np.ndarray:
-    """The ids (m,) int64, ascending, of those asked in round ``t`` (from 1).
+def sample_clients(
+    n_clients: int, fraction: float, seed: int, t: int, sampling: str = "fixed"
+) -> np.ndarray:
+    """The ids (m,) int64, ascending, of those asked in round ``t`` (from 1), from (seed, t).
 
-    m = max(round(fraction * n_clients), 1), uniformly without replacement, from (seed, t).
+    sampling: "fixed", m = max(round(fraction * n_clients), 1), uniformly without replacement; or
+    "poisson", each client on its own with probability ``fraction``, so m varies and can be 0.
     """
     n_clients = as_int("n_clients", n_clients, minimum=1)
-    m = max(round(_as_fraction(fraction) * n_clients), 1)
+    fraction = _as_fraction(fraction)
     rng = np.random.default_rng(_round_seeds(seed, t)[0])
+    if strategy_api.check_sampling(sampling) == "poisson":
+        return np.flatnonzero(rng.random(n_clients) < fraction).astype(np.int64)
+    m = max(round(fraction * n_clients), 1)
     return np.sort(rng.choice(n_clients, size=m, replace=False, shuffle=False)).astype(np.int64)
 
 
@@ -213,6 +248,7 @@ class _Federation:
         strategy,
         seed,
         threads,
+        sampling,
         shared,
         fleet,
         plan,
@@ -225,6 +261,7 @@ class _Federation:
         if shared is not None:
             self.parts = partition.with_shared(self.parts, shared, len(train))
         self.fraction = _as_fraction(fraction)
+        self.sampling = strategy_api.agree_on_sampling(strategy, sampling, fleet)
         self.seed = as_int("seed", seed, minimum=0)
         cores = available_cores()
         self.threads = cores if threads is None else as_int("threads", threads, minimum=1)
@@ -295,14 +332,12 @@ class _Federation:
         clients, n_examples = reports.clients, reports.n_examples
         updates = self._train(t, params, reports, state.strategy)
         trained = time.perf_counter()
-        new_params, strategy_state = params, state.strategy
-        if len(clients):  # an abandoned round leaves model and strategy as they were
-            steps = self._steps(n_examples, reports.epochs)
-            work = LocalWork(clients, steps, self.local.lr, len(self.parts))
-            new_params, strategy_state = strategy_api.aggregate(
-                self.strategy, state.strategy, params, updates, reports.weights, work
-            )
-            new_params = self._check_aggregate(t, new_params)
+        steps = self._steps(n_examples, reports.epochs)
+        work = LocalWork(clients, steps, self.local.lr, len(self.parts), self._rate())
+        new_params, strategy_state = strategy_api.aggregate(
+            self.strategy, state.strategy, params, updates, reports.weights, work
+        )
+        new_params = self._check_aggregate(t, new_params)
         aggregated = time.perf_counter()
         loss, accuracy = self._evaluate(new_params)
         norms = _norms(updates, params)
@@ -328,8 +363,8 @@ class _Federation:
         """Whose updates enter the mean in round ``t``, and what the fleet remembers."""
         if self.server is not None:
             return self.server.round(t, memory)
-        clients = sample_clients(len(self.parts), self.fraction, self.seed, t)
-        n_examples = np.array([len(self.parts[k]) for k in clients])
+        clients = sample_clients(len(self.parts), self.fraction, self.seed, t, self.sampling)
+        n_examples = np.array([len(self.parts[k]) for k in clients], dtype=np.int64)
         nbytes = len(clients) * self.vectors * self.model.nbytes
         spent = {"bytes_down": nbytes, "bytes_up": nbytes, "n_selected": len(clients)}
         epochs = np.full(len(clients), self.local.epochs)
@@ -339,6 +374,12 @@ class _Federation:
         """Gradient steps that each client takes: E * ceil(n_k / B)."""
         batch_size = n_examples if self.local.batch_size is None else self.local.batch_size
         return epochs * -(-n_examples // batch_size)
+
+    def _rate(self) -> float:
+        """The chance of a client to be asked in a round."""
+        if self.sampling == "poisson":
+            return self.fraction
+        return max(round(self.fraction * len(self.parts)), 1) / len(self.parts)
 
     def _train(self, t, params, reports, strategy_state) -> np.ndarray:
         clients = reports.clients

@@ -44,13 +44,14 @@ class LocalWork:
     """Who trained in a round, and how far: what the updates alone don't tell.
 
     clients: (m,) int64 ids. steps: (m,) int64, gradient steps that each took, at least 1. lr: of
-    local SGD. n_clients: all that are registered.
+    local SGD. n_clients: all that are registered. rate: the chance of each to be asked.
     """
 
     clients: np.ndarray
     steps: np.ndarray
     lr: float
     n_clients: int
+    rate: float = 1.0
 
     def __post_init__(self):
         for name in ("clients", "steps"):
@@ -114,7 +115,12 @@ def aggregate(
     weights: np.ndarray,
     work: LocalWork,
 ) -> tuple[np.ndarray, Any]:
-    """(new parameters (P,), new state) from either kind of strategy."""
+    """(new parameters (P,), new state) from either kind of strategy.
+
+    Where nobody reported, both stay as they are, unless the strategy has ``acts_alone = True``.
+    """
+    if len(updates) == 0 and not getattr(strategy, "acts_alone", False):
+        return params, state
     extra = (work,) if takes_part(strategy) else ()
     return strategy.aggregate(state, params, updates, weights, *extra)
 
@@ -122,3 +128,34 @@ def aggregate(
 def vectors_sent(strategy: Any) -> int:
     """Vectors as long as the model that travel each way for one client: 1, or 2 with SCAFFOLD."""
     return getattr(strategy, "vectors", 1)
+
+
+SAMPLINGS = ("poisson", "fixed")
+
+
+def check_sampling(sampling: str) -> str:
+    """``sampling`` itself, if it is one of ``SAMPLINGS``; ValueError otherwise."""
+    if sampling not in SAMPLINGS:
+        raise ValueError(f"sampling must be 'poisson' or 'fixed', got {describe(sampling)}")
+    return sampling
+
+
+def agree_on_sampling(strategy: Any, sampling: str, fleet: Any = None) -> str:
+    """``sampling``, or ValueError where ``strategy`` has one of its own and it is not that.
+
+    A fleet's rounds take who is eligible and fast, not everybody with the same chance.
+    """
+    needed = getattr(strategy, "sampling", None)
+    check_sampling(sampling)
+    if fleet is not None and (needed is not None or sampling == "poisson"):
+        raise ValueError(
+            "fleet must be None where sampling matters: devices that are asked when they are "
+            "eligible are not drawn with equal chances, and no accountant here knows with which, "
+            f"got {describe(strategy)} with sampling={sampling!r}"
+        )
+    if needed not in (None, sampling):
+        raise ValueError(
+            f"sampling must be {needed!r} with {strategy!r}, got {sampling!r}: "
+            "its epsilon would be that of another mechanism"
+        )
+    return sampling
