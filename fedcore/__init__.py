@@ -25,6 +25,7 @@ from fedcore import (
 )
 from fedcore._core import COMPILED, kernels
 from fedcore.aggregation import RunningAverage, weighted_average
+from fedcore.fedbuff import FedBuff
 from fedcore.federation import FederationDiverged, LocalSGD, federated_rounds, run_federation
 from fedcore.fleet_round import RoundPlan
 from fedcore.history import History, RoundRecord
@@ -40,6 +41,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "DivergedError",
+    "FedBuff",
     "FederationDiverged",
     "History",
     "LocalSGD",

@@ -13,9 +13,11 @@ import numpy as np
 from fedcore import partition, strategy_api
 from fedcore._progress import Progress
 from fedcore._validate import as_float_array, as_int, as_real, describe, require_finite
+from fedcore.async_rounds import async_rounds
 from fedcore.datasets import Dataset
 from fedcore.devices import Fleet, Memory
-from fedcore.fleet_reports import Reports, fleet_server
+from fedcore.fedbuff import FedBuff
+from fedcore.fleet_reports import AsyncServer, Reports, fleet_server
 from fedcore.fleet_round import RoundPlan
 from fedcore.history import History, RoundRecord
 from fedcore.models import MLP
@@ -76,7 +78,7 @@ def run_federation(
     strategy: Strategy | ClientStrategy = _STRATEGY,
     sampling: str = "fixed",
     fleet: Fleet | None = None,
-    plan: RoundPlan | None = None,
+    plan: RoundPlan | FedBuff | None = None,
     seed: int = 0,
     threads: int | None = None,
     on_round: Callable[[RoundRecord], object] | None = None,
@@ -99,7 +101,8 @@ def run_federation(
     fleet: the devices, one a client, under whose conditions the rounds run; without one every
     client that is asked reports. With a fleet ``fraction`` only sets m, the default plan's target,
     and the records also hold events, simulated seconds and joules. plan: how the server runs a
-    round, see RoundPlan.
+    round, see RoundPlan; or FedBuff, for an asynchronous server, which averages by itself
+    (``strategy`` must be FedAvg) and can't be resumed.
     seed: everything random follows from (seed, round), so the same seed gives the same result, bit
     for bit, whatever the number of ``threads`` (clients trained at a time; default one a core).
     on_round: called with each RoundRecord as soon as its round is done; an exception in it ends the
@@ -164,7 +167,7 @@ def federated_rounds(
     strategy: Strategy | ClientStrategy = _STRATEGY,
     sampling: str = "fixed",
     fleet: Fleet | None = None,
-    plan: RoundPlan | None = None,
+    plan: RoundPlan | FedBuff | None = None,
     seed: int = 0,
     threads: int | None = None,
     params: np.ndarray | None = None,
@@ -269,6 +272,8 @@ class _Federation:
         payload = self.vectors * model.nbytes
         target = max(round(self.fraction * len(sizes)), 1)
         self.server = fleet_server(fleet, plan, sizes, local.epochs, payload, target, self.seed)
+        if isinstance(plan, FedBuff) and strategy != FedAvg():
+            raise ValueError(f"strategy must be FedAvg with FedBuff, got {describe(strategy)}")
 
     def beginning(self, params, resume) -> tuple[int, np.ndarray, State]:
         """(rounds already done, parameters, state) to go on from."""
@@ -322,7 +327,14 @@ class _Federation:
         self, done, params, state, n_rounds
     ) -> Iterator[tuple[RoundRecord, np.ndarray, State]]:
         """(record, new parameters, new state) after each round."""
-        for t in count(done + 1) if n_rounds is None else range(done + 1, done + n_rounds + 1):
+        rounds = count(done + 1) if n_rounds is None else range(done + 1, done + n_rounds + 1)
+        if isinstance(self.server, AsyncServer):
+            queue = self.server.queue(done)
+            todo = (self._train_stale, self._check_aggregate, self._evaluate_finite)
+            for record, stepped in async_rounds(queue, params, rounds, *todo):
+                yield record, stepped, state
+            return
+        for t in rounds:
             record, params, state = self._round(t, params, state)
             yield record, params, state
 
@@ -339,11 +351,9 @@ class _Federation:
         )
         new_params = self._check_aggregate(t, new_params)
         aggregated = time.perf_counter()
-        loss, accuracy = self._evaluate(new_params)
+        loss, accuracy = self._evaluate_finite(t, new_params)
         norms = _norms(updates, params)
         evaluated = time.perf_counter()
-        if not np.isfinite(loss):
-            raise self._diverged(f"the test loss is {loss}", t)
         record = RoundRecord(
             round=t,
             clients=tuple(clients.tolist()),
@@ -385,7 +395,18 @@ class _Federation:
         clients = reports.clients
         if len(clients) == 0:
             return np.empty((0, self.model.n_params), dtype=np.float32)
-        terms = strategy_api.local_terms(self.strategy, strategy_state, clients)
+        terms = strategy_api.local_terms(self.strategy, strategy_state, clients).arguments()
+        more = {"seed": round_seed(self.seed, t), "epochs": reports.epochs.tolist(), **terms}
+        ids = clients.tolist()
+        return self._local_sgd(t, params, ids, ids, **more)
+
+    def _train_stale(self, t, base, devices, tasks) -> np.ndarray:
+        """Asynchronous: ``devices`` train from ``base``, each its own numbered task."""
+        seed = round_seed(self.seed, 1)
+        return self._local_sgd(t, base, devices, tasks, seed=seed, epochs=self.local.epochs)
+
+    def _local_sgd(self, t, params, clients, ids, **more) -> np.ndarray:
+        """The parameters that ``clients`` send back; their epoch orders follow from ``ids``."""
         try:
             return local_sgd_many(
                 self.model,
@@ -393,18 +414,17 @@ class _Federation:
                 self.train.x,
                 self.train.y,
                 [self.parts[k] for k in clients],
-                epochs=reports.epochs.tolist(),
                 batch_size=self.local.batch_size,
                 lr=self.local.lr,
-                seed=round_seed(self.seed, t),
-                clients=clients.tolist(),
+                clients=ids,
                 threads=self.threads,
-                **terms.arguments(),
+                **more,
             )
         except DivergedError as error:
-            where = f"at client {error.client} in local epoch {error.epoch}"
+            client = clients[ids.index(error.client)]
+            where = f"at client {client} in local epoch {error.epoch}"
             raise self._diverged(
-                f"a parameter is not finite {where}", t, error.client, error.epoch
+                f"a parameter is not finite {where}", t, client, error.epoch
             ) from error
 
     def _check_aggregate(self, t, params) -> np.ndarray:
@@ -426,6 +446,12 @@ class _Federation:
             loss, accuracy = self.model.evaluate(params, self.test.x, self.test.y)
         if not np.isfinite(loss):
             require_finite("test.x", self.test.x)  # changed behind our back?
+        return loss, accuracy
+
+    def _evaluate_finite(self, t, params) -> tuple[float, float]:
+        loss, accuracy = self._evaluate(params)
+        if not np.isfinite(loss):
+            raise self._diverged(f"the test loss is {loss}", t)
         return loss, accuracy
 
     def _diverged(self, where, t, client=None, epoch=None) -> FederationDiverged:

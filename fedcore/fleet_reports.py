@@ -9,7 +9,8 @@ import numpy as np
 
 from fedcore._validate import describe
 from fedcore.devices import Fleet, Memory
-from fedcore.fleet_round import RoundPlan, simulate_round
+from fedcore.fedbuff import AsyncQueue, FedBuff
+from fedcore.fleet_round import RoundPlan, simulate_round, totals
 
 
 class Reports(NamedTuple):
@@ -60,16 +61,39 @@ class FleetServer:
         )
         n_examples = self.n_examples[out.clients]
         plain = self.plan.weighting == "examples"
-        spent = {
-            name: getattr(out, name)
-            for name in ("n_selected", "bytes_down", "bytes_up", "joules", "sim_seconds")
-        }
-        spent |= {"abandoned": out.abandoned, "events": out.events}
+        spent = totals(out.events) | {"abandoned": out.abandoned, "events": out.events}
         weights = n_examples if plain else out.weights
         return Reports(out.clients, n_examples, weights, out.epochs, spent), out.memory
 
 
-def fleet_server(fleet, plan, n_examples, epochs, payload, target, seed) -> FleetServer | None:
+@dataclass(frozen=True)
+class AsyncServer:
+    """Runs an asynchronous federation. Who is at work is not kept: it can't be resumed."""
+
+    fleet: Fleet
+    plan: FedBuff
+    n_examples: np.ndarray
+    epochs: int
+    payload: int
+    seed: int
+
+    def fresh(self) -> None:
+        """No memory goes from round to round: the event queue has it."""
+
+    def resume(self, arrays: tuple[np.ndarray, ...]) -> None:
+        """No memory, as in ``fresh``."""
+
+    def queue(self, done: int) -> AsyncQueue:
+        """The event queue before the first round; ValueError if rounds are already done."""
+        if done:
+            raise ValueError("resume does not work with FedBuff: who was at work is not saved")
+        job = (self.n_examples, self.epochs, self.payload, self.seed)
+        return AsyncQueue(self.fleet, self.plan, *job)
+
+
+def fleet_server(
+    fleet, plan, n_examples, epochs, payload, target, seed
+) -> FleetServer | AsyncServer | None:
     """The server for ``fleet`` and ``plan`` as ``run_federation`` gets them; None without fleet."""
     if fleet is None:
         if plan is not None:
@@ -83,6 +107,7 @@ def fleet_server(fleet, plan, n_examples, epochs, payload, target, seed) -> Flee
             f"got {len(fleet)}"
         )
     plan = RoundPlan(target=target) if plan is None else plan
-    if not isinstance(plan, RoundPlan):
-        raise TypeError(f"plan must be a RoundPlan, got {describe(plan)}")
-    return FleetServer(fleet, plan, n_examples, epochs, plan.payload or payload, seed)
+    if not isinstance(plan, RoundPlan | FedBuff):
+        raise TypeError(f"plan must be a RoundPlan or a FedBuff, got {describe(plan)}")
+    make = FleetServer if isinstance(plan, RoundPlan) else AsyncServer
+    return make(fleet, plan, n_examples, epochs, plan.payload or payload, seed)

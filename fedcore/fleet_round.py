@@ -10,7 +10,7 @@ import heapq
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -64,10 +64,7 @@ class RoundPlan:
             as_int("payload", self.payload, minimum=1)
         _one_of("stragglers", self.stragglers, ("cut", "partial"))
         _one_of("weighting", self.weighting, ("examples", "inverse_propensity"))
-        if isinstance(self.require, str):
-            raise TypeError(f"require must be a tuple of conditions, got {self.require!r}")
-        for name in self.require:
-            _one_of("require", name, ("charging", "wifi", "idle"))
+        check_conditions(self.require)
 
     @property
     def asked(self) -> int:
@@ -86,30 +83,16 @@ class Outcome:
     abandoned: bool
     memory: Memory  # for the next round
 
-    @property
-    def n_selected(self) -> int:
-        """How many devices were asked."""
-        return sum(event.kind == "selected" for event in self.events)
 
-    @property
-    def bytes_down(self) -> int:
-        """Bytes from the server to all devices, broken downloads included."""
-        return sum(event.bytes_down for event in self.events)
-
-    @property
-    def bytes_up(self) -> int:
-        """Bytes from all devices to the server, broken and unused reports included."""
-        return sum(event.bytes_up for event in self.events)
-
-    @property
-    def joules(self) -> float:
-        """Energy spent by all devices."""
-        return math.fsum(event.joules for event in self.events)
-
-    @property
-    def sim_seconds(self) -> float:
-        """Simulated seconds from the beginning of the round to its last event."""
-        return self.events[-1].time - self.events[0].time
+def totals(events: Sequence[Event]) -> dict[str, Any]:
+    """What a round has cost, as fields of a RoundRecord: all devices, whatever came of them."""
+    return {
+        "n_selected": sum(event.kind == "selected" for event in events),
+        "bytes_down": sum(event.bytes_down for event in events),
+        "bytes_up": sum(event.bytes_up for event in events),
+        "joules": math.fsum(event.joules for event in events),
+        "sim_seconds": events[-1].time - events[0].time,
+    }
 
 
 class Course(NamedTuple):
@@ -396,6 +379,14 @@ def estimated_propensity(memory: Memory, target: int) -> np.ndarray:
     """
     n = len(memory.used)
     return (memory.used + 1) / (memory.rounds + max(1.0, n / target))
+
+
+def check_conditions(require: Sequence[str]) -> None:
+    """Raise if ``require`` is not a tuple of conditions."""
+    if isinstance(require, str):
+        raise TypeError(f"require must be a tuple of conditions, got {require!r}")
+    for name in require:
+        _one_of("require", name, ("charging", "wifi", "idle"))
 
 
 def _one_of(name: str, value: object, allowed: tuple[str, ...]) -> None:

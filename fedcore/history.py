@@ -133,7 +133,7 @@ class History:
         """How many rounds each client trained in: {client: times}, 0 for those never asked."""
         times = np.zeros(self.n_clients, dtype=np.int64)
         for record in self.rounds:
-            times[list(record.clients)] += 1
+            np.add.at(times, list(record.clients), 1)  # FedBuff: a client can report twice
         return {client: int(n) for client, n in enumerate(times)}
 
     def to_rows(self) -> list[dict[str, int | float]]:
