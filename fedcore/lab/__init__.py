@@ -3,6 +3,9 @@
 from fedcore.lab import progress
 from fedcore.lab.chart import LineChart
 from fedcore.lab.digit import DigitPad, center_digit
+from fedcore.lab.dropout_panel import DropoutPanel
+from fedcore.lab.dropout_runs import DropoutRound, dropout_run
+from fedcore.lab.dropout_settings import DropoutSettings
 from fedcore.lab.figure import show
 from fedcore.lab.frames import data_frame, round_frame
 from fedcore.lab.log import aggregation_log
@@ -14,6 +17,9 @@ from fedcore.lab.runs import RunSettings, panel_run
 
 __all__ = [
     "DigitPad",
+    "DropoutPanel",
+    "DropoutRound",
+    "DropoutSettings",
     "FederationPanel",
     "LineChart",
     "NetworkMap",
@@ -21,6 +27,7 @@ __all__ = [
     "aggregation_log",
     "center_digit",
     "data_frame",
+    "dropout_run",
     "panel_run",
     "predict",
     "progress",

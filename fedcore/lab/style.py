@@ -18,9 +18,9 @@ def esm(*names: str) -> str:
 
 
 @cache
-def css() -> str:
-    """The style sheet of all widgets."""
-    return (STATIC / "lab.css").read_text(encoding="utf-8")
+def css(*more: str) -> str:
+    """The style sheet of all widgets, and those of ``more`` files in static/ behind it."""
+    return "\n".join((STATIC / name).read_text(encoding="utf-8") for name in ("lab.css", *more))
 
 
 @cache

@@ -1,7 +1,7 @@
 // A line chart in SVG at the size it has on the screen. `makeChart(height)` gives {root, set, stop}.
 //
 // set({label, x: {label, min, max, whole}, y: {label, min, max, unit}, lines: [{name, y, x, look, end}],
-//      marks: [{y, text}]}): `look` is 1 to 6 (colour, dash and marker) or "ghost".
+//      marks: [{y, text}], now: x of an upright line}): `look` is 1 to 6 (colour, dash and marker) or "ghost".
 
 const DASHES = { 1: "", 2: "7 4", 3: "2 4", 4: "9 3 2 3", 5: "12 4", 6: "4 2", ghost: "4 4" };
 const MARKERS = {
@@ -72,6 +72,10 @@ function makeChart(height) {
       parts.push(text(left + 4, py(mark.y) - 5, mark.text, { class: "fc-mark-text" }));
     }
     parts.push(...endLabels(lines, px, py, text));
+    if (Number.isFinite(spec.now)) {
+      const now = px(spec.now);
+      parts.push(svg("line", { x1: now, x2: now, y1: top, y2: height - bottom, class: "fc-now" }));
+    }
     if (cursor !== null) {
       parts.push(svg("line", { x1: px(cursor), x2: px(cursor), y1: top, y2: height - bottom, class: "fc-cursor" }));
     }

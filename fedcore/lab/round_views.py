@@ -1,0 +1,371 @@
+"""Four views of one round, as plain data made of its events alone.
+
+``map_view`` is the network map, ``server_log`` what the server noted, ``device_log`` what one
+device went through, ``mean_view`` the arithmetic of the weighted mean. Times are simulated seconds
+since the round began. Each view adds up its own totals: tests hold them against each other.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from fedcore.events import ENDS, SERVER_KINDS, Event
+from fedcore.lab.style import NBSP, count, number, percent, size
+
+STEPS = {"downloaded": "download", "trained": "training", "uploaded": "upload"}
+STAGES = ("download", "training", "upload")
+MISSING = {  # why a device is not eligible
+    "offline": "offline",
+    "charging": "not charging",
+    "wifi": "no Wi-Fi",
+    "idle": "in use",
+    "battery": "battery low",
+}
+LOST = {  # why a device died
+    "charging": "it was unplugged",
+    "wifi": "it lost Wi-Fi",
+    "idle": "its owner began to use it",
+    "battery": "its battery ran low",
+    "offline": "it went offline",
+    "crash": "it crashed",
+}
+OUTCOMES = {
+    "used": "its report is in the mean",
+    "unused": "its report was not needed",
+    "late": "cut: too late",
+    "died": "died",
+    "asked": "under way",
+    "eligible": "could have been asked, was not",
+    "ineligible": "not eligible",
+}
+
+
+@dataclass
+class Story:
+    """What a round was for one device."""
+
+    device: int
+    outcome: str = "eligible"  # one of OUTCOMES
+    reason: str = ""  # the condition missing, the stage of death, why it was cut or not needed
+    cause: str = ""
+    stage: str = ""  # where it was when it died or was cut; "" once its report had arrived
+    steps: list[tuple[str, float, float]] = field(default_factory=list)  # (stage, begin, end)
+    asked_at: float | None = None
+    ended_at: float | None = None
+    seconds: float = 0.0
+    bytes_down: int = 0
+    bytes_up: int = 0
+    joules: float = 0.0
+    battery: float | None = None
+    epochs: int = 0
+    weight: float = 0.0
+
+    def take(self, event: Event, t: float) -> None:
+        """Take in the device's next event, ``t`` seconds after the round began."""
+        self.bytes_down += event.bytes_down
+        self.bytes_up += event.bytes_up
+        self.joules += event.joules
+        self.seconds += event.seconds
+        self.battery = event.battery
+        self.epochs = max(self.epochs, event.epochs)
+        if event.kind in STEPS:
+            self._step(STEPS[event.kind], t - event.seconds, t)
+        elif event.kind == "selected":
+            self.outcome, self.asked_at = "asked", t
+        elif event.kind == "ineligible":
+            self.outcome, self.reason = "ineligible", event.reason
+        elif event.kind in ENDS:
+            self._end(event, t)
+
+    def _step(self, stage: str, begin: float, end: float) -> None:
+        self.steps.append((stage, begin, end))
+
+    def _end(self, event: Event, t: float) -> None:
+        self.outcome, self.reason, self.cause = event.kind, event.reason, event.cause
+        self.ended_at, self.weight = t, event.weight
+        done = [stage for stage, _, _ in self.steps]
+        if event.kind in ("died", "late") and len(done) < len(STAGES):
+            self.stage = event.reason if event.reason in STAGES else STAGES[len(done)]
+            self._step(self.stage, t - event.seconds, t)
+
+
+def stories(events: Iterable[Event], n_devices: int) -> list[Story]:
+    """The Story of every device in a round, by id; those without an event could have been asked."""
+    events = tuple(events)
+    begin, found = began(events), [Story(k) for k in range(n_devices)]
+    for event in events:
+        if event.device is not None:
+            found[event.device].take(event, event.time - begin)
+    return found
+
+
+def began(events: Sequence[Event]) -> float:
+    """The time at which the round of ``events`` began."""
+    return next(event.time for event in events if event.kind == "round_begin")
+
+
+def duration(events: Sequence[Event]) -> float:
+    """Simulated seconds from the round's begin to the server's last word."""
+    return max(e.time for e in events if e.kind in SERVER_KINDS) - began(events)
+
+
+# ------------------------------------------------------------------------------- 1: the map
+
+
+def map_view(events: Sequence[Event], n_devices: int) -> dict[str, Any]:
+    """{seconds, devices, counts, reasons, bytes_down, bytes_up, joules, participants, text}.
+
+    devices: one dict for each, with its outcome, its steps as [stage, begin, end], and a line about
+    it. counts: devices by outcome; reasons: those not eligible by the condition that was missing.
+    """
+    told = stories(events, n_devices)
+    full = max([s.bytes_down for s in told] + [1])
+    counts = Counter(story.outcome for story in told)
+    reasons = Counter(s.reason for s in told if s.outcome == "ineligible")
+    return {
+        "seconds": duration(events),
+        "devices": [_on_map(story, full) for story in told],
+        "counts": dict(counts),
+        "reasons": dict(reasons),
+        "bytes_down": sum(s.bytes_down for s in told),
+        "bytes_up": sum(s.bytes_up for s in told),
+        "joules": math.fsum(s.joules for s in told),
+        "participants": [s.device for s in told if s.outcome == "used"],
+        "text": _round_text(counts, reasons, n_devices, told),
+    }
+
+
+def _on_map(story: Story, full: int) -> dict[str, Any]:
+    moved = {"download": story.bytes_down, "upload": story.bytes_up}.get(story.stage)
+    return {
+        "id": story.device,
+        "outcome": story.outcome,
+        "reason": story.reason,
+        "stage": story.stage,
+        "steps": [list(step) for step in story.steps],
+        "end": story.ended_at,
+        "reach": None if moved is None else min(1.0, moved / full),
+        "line": f"Device {story.device}: {outcome_text(story)}",
+    }
+
+
+def outcome_text(story: Story) -> str:
+    """How the round ended for a device, in a few words."""
+    if story.outcome == "ineligible":
+        return f"not eligible: {MISSING.get(story.reason, story.reason)}"
+    if story.outcome == "died":
+        why = f", {LOST[story.cause]}" if story.cause in LOST else ""
+        return f"died in the {story.stage or story.reason}{why}"
+    if story.outcome == "late":
+        where = f" in the {story.stage}" if story.stage else ""
+        return f"cut{where}: {'enough reports were in' if story.reason == 'enough' else 'too late'}"
+    if story.outcome == "unused":
+        why = "the round was abandoned" if story.reason == "abandoned" else "enough were in"
+        return f"reported in vain: {why}"
+    if story.outcome == "used":
+        return f"its report has weight {number(story.weight)} in the mean"
+    return OUTCOMES[story.outcome]
+
+
+def _round_text(counts: Counter, reasons: Counter, n: int, told: list[Story]) -> str:
+    asked = n - counts["eligible"] - counts["ineligible"]
+    out = counts["ineligible"]
+    text = f"{out} of {count(n, 'device')} not eligible"
+    if out:
+        each = ", ".join(f"{k} {MISSING.get(name, name)}" for name, k in reasons.most_common())
+        text += f" ({each})"
+    text += f". Asked {asked}: {counts['used']} in the mean"
+    for outcome, words in (("unused", "not needed"), ("late", "cut, too late")):
+        if counts[outcome]:
+            text += f", {counts[outcome]} {words}"
+    if counts["died"]:
+        stages = Counter(s.stage or s.reason for s in told if s.outcome == "died")
+        each = ", ".join(f"{stages[s]} in the {s}" for s in STAGES if stages[s])
+        text += f", {counts['died']} died ({each})"
+    return text + "."
+
+
+# ------------------------------------------------------------------------ 2: the server's log
+
+
+def server_log(
+    events: Sequence[Event], n_devices: int, accuracy: float | None = None
+) -> dict[str, Any]:
+    """{lines: [{t, device, kind, text}], bytes_down, bytes_up, seconds, participants, weights}.
+
+    What the server sees: it sends, waits, receives. Of a device that died it only learns that the
+    connection is gone. accuracy: of the new model on the test set, told with ``evaluated``.
+    """
+    begin, lines, received = began(events), [], 0
+    target = next(e.target for e in events if e.kind == "round_begin")
+    weights = {e.device: e.weight for e in events if e.kind == "used"}
+    for event in events:
+        received += event.kind == "uploaded"
+        text = _server_line(event, n_devices, received, target, weights, accuracy)
+        if text:
+            lines.append(
+                {
+                    "t": event.time - begin,
+                    "device": event.device,
+                    "kind": event.kind,
+                    "text": text,
+                }
+            )
+    return {
+        "lines": lines,
+        "bytes_down": sum(e.bytes_down for e in events),
+        "bytes_up": sum(e.bytes_up for e in events),
+        "seconds": lines[-1]["t"],
+        "participants": sorted(weights),
+        "weights": [weights[k] for k in sorted(weights)],
+    }
+
+
+def _server_line(event, n_devices, received, target, weights, accuracy) -> str:
+    who = f"Device {event.device}"
+    if event.kind == "round_begin":
+        asked = f"asked {event.asked} for {count(event.target, 'report')}"
+        if event.asked == 0:
+            asked = f"nobody to ask; {count(event.target, 'report')} wanted"
+        return f"{event.eligible} of {count(n_devices, 'device')} eligible: {asked}."
+    if event.kind == "uploaded":
+        return f"{who}: report {received} arrived, {size(event.bytes_up)}; {target} wanted."
+    if event.kind == "died":
+        return f"{who}: connection lost."
+    if event.kind == "late":
+        why = "enough reports are in" if event.reason == "enough" else "the window is over"
+        return f"{who}: cut, {why}."
+    if event.kind == "unused":
+        why = "the round is abandoned" if event.reason == "abandoned" else "enough were in"
+        return f"{who}: report thrown away, {why}."
+    if event.kind == "round_abandoned":
+        return f"Round abandoned after {count(received, 'report')}: the model stays as it was."
+    if event.kind == "aggregated":
+        return _mean_line(weights)
+    if event.kind == "evaluated" and accuracy is not None:
+        return f"Test accuracy of the model: {percent(accuracy)}."
+    return ""
+
+
+def _mean_line(weights: Mapping[int, float]) -> str:
+    low, high = min(weights.values()), max(weights.values())
+    return (
+        f"Mean of {count(len(weights), 'report')}, weights {number(low)} to {number(high)}, sum "
+        f"{math.fsum(weights.values()):.6g}. New model."
+    )
+
+
+# ------------------------------------------------------------------------ 3: a device's log
+
+
+def device_log(
+    events: Sequence[Event], device: int, sentences: Iterable[tuple[float, str]]
+) -> dict[str, Any]:
+    """{id, lines: [{t, text}], outcome, bytes_down, bytes_up, seconds, joules, battery, weight}.
+
+    sentences: (time, text) as the fleet tells them for this device and these events. seconds: how
+    long the device was at work; battery: per cent after its last event, None on mains.
+    """
+    begin, story = began(events), Story(device)
+    mine = [event for event in events if event.device == device]
+    for event in mine:
+        story.take(event, event.time - begin)
+    lines = [{"t": t - begin, "text": text} for t, text in sentences]
+    if not lines:
+        lines = [{"t": 0.0, "text": "Ready: on mains, on Wi-Fi, not in use. Nobody asked."}]
+    return {
+        "id": device,
+        "lines": lines,
+        "outcome": story.outcome,
+        "bytes_down": sum(e.bytes_down for e in mine),
+        "bytes_up": sum(e.bytes_up for e in mine),
+        "seconds": math.fsum(e.seconds for e in mine),
+        "joules": math.fsum(e.joules for e in mine),
+        "battery": next((e.battery for e in reversed(mine)), None),
+        "weight": math.fsum(e.weight for e in mine if e.kind == "used"),
+        "text": _spent(story),
+    }
+
+
+def _spent(story: Story) -> str:
+    if story.asked_at is None:
+        return "This round cost it nothing."
+    text = (
+        f"Spent {story.seconds:.1f}{NBSP}s, {size(story.bytes_down)} down, "
+        f"{size(story.bytes_up)} up, {story.joules:.1f}{NBSP}J"
+    )
+    if story.battery is not None:
+        text += f"; battery {story.battery:.0f}{NBSP}%"
+    return text + "."
+
+
+# --------------------------------------------------------------- 4: arithmetic of the mean
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A few of the model's parameters in one round, as the server had and received them."""
+
+    names: tuple[str, ...]
+    before: tuple[float, ...]  # in the model that was sent out
+    updates: Mapping[int, tuple[float, ...]]  # {device: its values}, for each report in the mean
+    after: tuple[float, ...]  # in the model that came of the round
+
+
+def mean_view(events: Sequence[Event], n_examples: Sequence[int], sample: Sample) -> dict[str, Any]:
+    """{names, before, rows, sums, after, n_asked, n_used, weights_before, weights_after}.
+
+    n_examples: of every device. rows: one for each device that was asked, with its examples, its
+    weight among all asked ("before": as if nobody had dropped out), its weight in the mean
+    ("after"), its values of the parameters and each value times its weight; None where no report
+    was used. sums: of these products, summed in float64; ``after`` is what the model really holds.
+    """
+    told = [s for s in stories(events, len(n_examples)) if s.asked_at is not None]
+    total = sum(n_examples[s.device] for s in told)
+    rows = [_row(s, n_examples[s.device], total, sample.updates.get(s.device)) for s in told]
+    used = [row for row in rows if row["values"] is not None]
+    sums = [math.fsum(row["parts"][i] for row in used) for i in range(len(sample.names))]
+    return {
+        "names": list(sample.names),
+        "before": list(sample.before),
+        "rows": rows,
+        "sums": sums if used else None,
+        "after": list(sample.after),
+        "n_asked": total,
+        "n_used": sum(row["n"] for row in used),
+        "participants": [row["id"] for row in used],
+        "weights": [row["after"] for row in used],
+        "text": _mean_text(rows, used),
+    }
+
+
+def _row(story: Story, n: int, total: int, values: Sequence[float] | None) -> dict[str, Any]:
+    return {
+        "id": story.device,
+        "outcome": story.outcome,
+        "n": n,
+        "before": n / total,
+        "after": story.weight,
+        "values": None if values is None else list(values),
+        "parts": None if values is None else [story.weight * v for v in values],
+    }
+
+
+def _mean_text(rows: list[dict], used: list[dict]) -> str:
+    if not rows:
+        return "Nobody was asked: there is nothing to average."
+    if not used:
+        return "No report was used: there is nothing to average, and the model stays."
+    missing = len(rows) - len(used)
+    if not missing:
+        return "Everybody asked is in the mean: the weights stay as they are."
+    lost = math.fsum(row["before"] for row in rows if row["values"] is None)
+    return (
+        f"{count(missing, 'device')} with {percent(lost)} of the examples "
+        f"{'is' if missing == 1 else 'are'} missing: the weights of the others are divided by "
+        f"{number(1 - lost)}, so that they sum to 1 again."
+    )
