@@ -42,26 +42,28 @@ def frame(run: DropoutRun, index: int) -> dict[str, Any]:
     told = stories(done.events, n)
     server = server_log(done.events, n, done.record.accuracy)
     logs = [device_log(done.events, k, run.fleet.sentences(done.events, k)) for k in range(n)]
-    return rounded(
-        {
-            "round": done.record.round,
-            "map": map_view(done.events, n),
-            "server": {"lines": server["lines"], "text": _traffic(server)},
-            "logs": [
-                {"lines": [[line["t"], line["text"]] for line in log["lines"]], "text": log["text"]}
-                for log in logs
-            ],
-            "names": [f"{s.device}: {_short(s)}" for s in told],
-            "about": [
-                f"{run.fleet.kind[k]}, {count(run.n_examples[k], 'example')}." for k in range(n)
-            ],
-            "mean": mean_view(done.events, run.n_examples, done.sample),
-            "table": [_table_row(s) for s in told if s.asked_at is not None],
-            "point": point(done),
-            "tiles": tiles(run, index),
-            "chart_text": chart_text(run, index),
-        }
-    )
+    on_map = map_view(done.events, n)
+    shown = {
+        "round": done.record.round,
+        "map": {**on_map, "devices": [_slim(device) for device in on_map["devices"]]},
+        "server": {"lines": server["lines"], "text": _traffic(server)},
+        "logs": [_log(log, story) for log, story in zip(logs, told, strict=True)],
+        "mean": mean_view(done.events, run.n_examples, done.sample),
+        "table": [_table_row(s) for s in told if s.asked_at is not None],
+        "point": point(done),
+        "tiles": tiles(run, index),
+        "chart_text": chart_text(run, index),
+    }
+    if index == 0:  # the same in every round
+        shown["about"] = [about(run, k) for k in range(n)]
+    return rounded(shown)
+
+
+def about(run: DropoutRun, device: int) -> str:
+    """What a device is, whatever the round: its kind, its speed, its data."""
+    name, speed = run.fleet.kind[device], run.fleet.speed[device]
+    examples = count(run.n_examples[device], "example")
+    return f"a {name}, {number(speed)} examples a second, holds {examples}"
 
 
 def point(done: DropoutRound) -> dict[str, float]:
@@ -168,8 +170,14 @@ def _traffic(server: dict[str, Any]) -> str:
     )
 
 
-def _short(story: Story) -> str:
-    return outcome_text(story) if story.outcome != "used" else "in the mean"
+def _slim(device: dict[str, Any]) -> dict[str, Any]:
+    """Without what is empty."""
+    return {key: value for key, value in device.items() if value not in (None, "", [])}
+
+
+def _log(log: dict[str, Any], story: Story) -> dict[str, Any]:
+    lines = [[line["t"], line["text"]] for line in log["lines"]]
+    return {"lines": lines} if story.asked_at is None else {"lines": lines, "text": log["text"]}
 
 
 def _table_row(story: Story) -> Sequence[str]:

@@ -103,6 +103,7 @@ class DropoutWorld:
             min_battery=min_battery,
             weighting=WEIGHTING[settings.weighting],
             pause=settings.pause,
+            payload=settings.payload,
         )
 
     def mix(self, settings: DropoutSettings) -> np.ndarray:

@@ -13,10 +13,10 @@ from fedcore.datasets import Dataset
 from fedcore.federation import LocalSGD
 from fedcore.lab import share_code
 from fedcore.lab.controls import Control
-from fedcore.lab.style import NBSP, number, percent
+from fedcore.lab.style import NBSP, number, percent, size
 
 POWER = {  # which condition of power the server requires, and a battery level, per cent
-    "battery \N{GREATER-THAN OR EQUAL TO} 50 %": (("wifi", "idle"), 50.0),
+    "\N{GREATER-THAN OR EQUAL TO} 50 %": (("wifi", "idle"), 50.0),
     "charging": (("charging", "wifi", "idle"), 0.0),
 }
 STRAGGLERS = ("cut", "partial")
@@ -46,6 +46,7 @@ class DropoutSettings:
     epochs: int = 3  # E
     batch_size: int = 10  # B
     lr: float = 0.02
+    payload: int | None = 5_000_000  # bytes of a model on the wire; None: of the one trained here
     pause: float = 1200.0  # seconds from the end of a round to the next
     n_rounds: int = 30
     seed: int = 0
@@ -72,6 +73,8 @@ class DropoutSettings:
             as_int(name, getattr(self, name), minimum=1)
         LocalSGD(self.epochs, self.batch_size, self.lr)
         as_real("pause", self.pause, 0)
+        if self.payload is not None:
+            as_int("payload", self.payload, minimum=1)
         as_int("seed", self.seed, minimum=0)
 
 
@@ -84,11 +87,12 @@ LABELS: dict[str, tuple[str, tuple[Any, ...]]] = {
     "window": ("Deadline", (5.0, 10.0, 15.0, 20.0, 30.0, 60.0, 120.0, 300.0, math.inf)),
     "over_selection": ("Over-selection", (1.0, 1.1, 1.3, 1.5, 2.0, 3.0, 5.0)),
     "correlation": ("Correlation", (0.0, 0.25, 0.5, 0.75, 0.9, 1.0)),
-    "pause": ("Pause", (0.0, 60.0, 300.0, 1200.0, 1800.0, 3600.0)),
+    "payload": ("Model on the wire", (None, 1_000_000, 5_000_000, 20_000_000, 100_000_000)),
+    "pause": ("Pause between", (0.0, 60.0, 300.0, 1200.0, 1800.0, 3600.0)),
     "seed": ("Seed", tuple(range(20))),
-    "power": ("Asked only if", tuple(POWER)),
+    "power": ("Power to be asked", tuple(POWER)),
     "stragglers": ("Stragglers", STRAGGLERS),
-    "weighting": ("Weights", tuple(WEIGHTING)),
+    "weighting": ("Weights of the mean", tuple(WEIGHTING)),
 }
 CHOICES = ("power", "stragglers", "weighting")
 
@@ -103,6 +107,8 @@ def setting_text(name: str, value: Any) -> str:
         return "none" if value == math.inf else f"{number(value)}{NBSP}s"
     if name == "pause":
         return f"{number(value / 60)}{NBSP}min"
+    if name == "payload":
+        return "as it is" if value is None else size(value)
     if name == "stragglers":
         return {"cut": "cut", "partial": "partial work"}[value]
     return number(value) if isinstance(value, int | float) else str(value)
@@ -130,7 +136,7 @@ def make_controls(settings: DropoutSettings) -> list[Control]:
     for name, (label, values) in LABELS.items():
         default = getattr(settings, name)
         if default not in values:
-            values = tuple(sorted((*values, default)))
+            values = tuple(sorted((*values, default), key=lambda v: v or 0))
         found.append(DropoutControl(name, label, "choice" if name in CHOICES else "stops", values))
     return found
 
@@ -141,7 +147,9 @@ def fixed_text(settings: DropoutSettings) -> str:
         f"Fixed here: {settings.n_devices} devices, {settings.target} reports wanted a round, "
         f"E{NBSP}={NBSP}{settings.epochs}, B{NBSP}={NBSP}{settings.batch_size}, "
         f"\N{GREEK SMALL LETTER ETA}{NBSP}={NBSP}{number(settings.lr)}, {settings.n_rounds} rounds "
-        "from 22:00 on; every phone must also be on Wi-Fi and not in use."
+        "from 22:00 on. To be asked, and to go on, a device must be on Wi-Fi and not in use. Each "
+        "holds two shards of digits; the higher the correlation, the worse off are those with 8 "
+        "and 9."
     )
 
 

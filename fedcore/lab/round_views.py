@@ -18,6 +18,7 @@ from fedcore.lab.style import NBSP, count, number, percent, size
 
 STEPS = {"downloaded": "download", "trained": "training", "uploaded": "upload"}
 STAGES = ("download", "training", "upload")
+WORK = ("selected", *STEPS, "died", "late")  # events of the device itself: they know its battery
 MISSING = {  # why a device is not eligible
     "offline": "offline",
     "charging": "not charging",
@@ -33,10 +34,11 @@ LOST = {  # why a device died
     "offline": "it went offline",
     "crash": "it crashed",
 }
+CUT = {"enough": "enough reports were in", "window": "the deadline had come"}
 OUTCOMES = {
     "used": "its report is in the mean",
     "unused": "its report was not needed",
-    "late": "cut: too late",
+    "late": "cut",
     "died": "died",
     "asked": "under way",
     "eligible": "could have been asked, was not",
@@ -70,7 +72,8 @@ class Story:
         self.bytes_up += event.bytes_up
         self.joules += event.joules
         self.seconds += event.seconds
-        self.battery = event.battery
+        if event.kind in WORK:
+            self.battery = event.battery
         self.epochs = max(self.epochs, event.epochs)
         if event.kind in STEPS:
             self._step(STEPS[event.kind], t - event.seconds, t)
@@ -162,7 +165,7 @@ def outcome_text(story: Story) -> str:
         return f"died in the {story.stage or story.reason}{why}"
     if story.outcome == "late":
         where = f" in the {story.stage}" if story.stage else ""
-        return f"cut{where}: {'enough reports were in' if story.reason == 'enough' else 'too late'}"
+        return f"cut{where}: {CUT[story.reason]}"
     if story.outcome == "unused":
         why = "the round was abandoned" if story.reason == "abandoned" else "enough were in"
         return f"reported in vain: {why}"
@@ -179,13 +182,12 @@ def _round_text(counts: Counter, reasons: Counter, n: int, told: list[Story]) ->
         each = ", ".join(f"{k} {MISSING.get(name, name)}" for name, k in reasons.most_common())
         text += f" ({each})"
     text += f". Asked {asked}: {counts['used']} in the mean"
-    for outcome, words in (("unused", "not needed"), ("late", "cut, too late")):
-        if counts[outcome]:
-            text += f", {counts[outcome]} {words}"
-    if counts["died"]:
-        stages = Counter(s.stage or s.reason for s in told if s.outcome == "died")
-        each = ", ".join(f"{stages[s]} in the {s}" for s in STAGES if stages[s])
-        text += f", {counts['died']} died ({each})"
+    if counts["unused"]:
+        text += f", {counts['unused']} in vain"
+    cut = Counter(s.reason for s in told if s.outcome == "late")
+    text += "".join(f", {cut[why]} cut since {words}" for why, words in CUT.items() if cut[why])
+    died = Counter(s.stage for s in told if s.outcome == "died")
+    text += "".join(f", {died[stage]} died in the {stage}" for stage in STAGES if died[stage])
     return text + "."
 
 
@@ -233,12 +235,11 @@ def _server_line(event, n_devices, received, target, weights, accuracy) -> str:
             asked = f"nobody to ask; {count(event.target, 'report')} wanted"
         return f"{event.eligible} of {count(n_devices, 'device')} eligible: {asked}."
     if event.kind == "uploaded":
-        return f"{who}: report {received} arrived, {size(event.bytes_up)}; {target} wanted."
+        return f"{who}: report {received} of {target} is in, {size(event.bytes_up)}."
     if event.kind == "died":
         return f"{who}: connection lost."
     if event.kind == "late":
-        why = "enough reports are in" if event.reason == "enough" else "the window is over"
-        return f"{who}: cut, {why}."
+        return f"{who}: cut, {CUT[event.reason]}."
     if event.kind == "unused":
         why = "the round is abandoned" if event.reason == "abandoned" else "enough were in"
         return f"{who}: report thrown away, {why}."
@@ -268,7 +269,8 @@ def device_log(
     """{id, lines: [{t, text}], outcome, bytes_down, bytes_up, seconds, joules, battery, weight}.
 
     sentences: (time, text) as the fleet tells them for this device and these events. seconds: how
-    long the device was at work; battery: per cent after its last event, None on mains.
+    long the device was at work; battery: per cent when it
+    ended, None on mains and for a device that nobody asked.
     """
     begin, story = began(events), Story(device)
     mine = [event for event in events if event.device == device]
@@ -285,7 +287,7 @@ def device_log(
         "bytes_up": sum(e.bytes_up for e in mine),
         "seconds": math.fsum(e.seconds for e in mine),
         "joules": math.fsum(e.joules for e in mine),
-        "battery": next((e.battery for e in reversed(mine)), None),
+        "battery": story.battery,
         "weight": math.fsum(e.weight for e in mine if e.kind == "used"),
         "text": _spent(story),
     }
@@ -361,11 +363,16 @@ def _mean_text(rows: list[dict], used: list[dict]) -> str:
     if not used:
         return "No report was used: there is nothing to average, and the model stays."
     missing = len(rows) - len(used)
+    kept = math.fsum(row["before"] for row in used)
+    if not all(math.isclose(row["after"], row["before"] / kept, rel_tol=1e-9) for row in used):
+        return (
+            "Each weight is the number of examples over the estimated chance that the device's "
+            "report is used, divided by the sum of these: rare guests count more."
+        )
     if not missing:
         return "Everybody asked is in the mean: the weights stay as they are."
-    lost = math.fsum(row["before"] for row in rows if row["values"] is None)
     return (
-        f"{count(missing, 'device')} with {percent(lost)} of the examples "
+        f"{count(missing, 'device')} with {percent(1 - kept)} of the examples "
         f"{'is' if missing == 1 else 'are'} missing: the weights of the others are divided by "
-        f"{number(1 - lost)}, so that they sum to 1 again."
+        f"{number(kept)}, so that they sum to 1 again."
     )

@@ -24,7 +24,7 @@ function render({ model, el: host }) {
   const next = el("button", { type: "button", text: "\u203a", "aria-label": "Step: next round" });
   const reset = el("button", { type: "button", text: "Reset", onclick: () => ask("reset") });
   const rounds = range("Round shown");
-  const moment = range("Moment of the round");
+  const moment = range("Time in the round");
   const pace = el("select", { class: "fc-input", "aria-label": "Pace" }, Object.keys(PACES).map((name) => el("option", { text: name, selected: name === "normal" })));
   const share = makeShare();
   let tabulate = () => {};
@@ -41,7 +41,7 @@ function render({ model, el: host }) {
   assemble();
 
   function assemble() {
-    const settings = el("div", { class: "fcd-controls", role: "group", "aria-label": "Conditions and plan of the round" }, controls.map((c) => c.root));
+    const settings = el("div", { class: "fcd-controls", role: "group", "aria-label": "Conditions and plan of the round" }, controls.map((c) => c.root), share.root);
     const transport = el("div", { class: "fcd-transport", role: "group", "aria-label": "Play" }, el("div", { class: "fc-buttons" }, play, back, next, reset, pace), rounds.root, moment.root);
     const mapView = view("1  Network map", map.root);
     const chartView = view("Accuracy on the test set", chart.root, tiles);
@@ -50,7 +50,6 @@ function render({ model, el: host }) {
       el("div", { class: "fc-title", text: model.get("title") }),
       settings,
       el("p", { class: "fc-note", text: model.get("fixed") }),
-      share.root,
       transport,
       bar,
       status,

@@ -22,8 +22,8 @@ const STATE_WORDS = [
   ["arrived", "report arrived"],
   ["used", "in the mean"],
   ["unused", "not needed"],
-  ["late", "cut: too late"],
-  ["died", "died (d, t, u: in download, training, upload)"],
+  ["late", "cut"],
+  ["died", "died (d: download, t: training, u: upload)"],
 ];
 
 function ring(r) {
@@ -32,14 +32,15 @@ function ring(r) {
 
 // What a device does at time t of the round, and how far its packet has come, in [0, 1].
 function stateAt(device, t) {
-  const first = device.steps[0];
-  if (device.end === null) return { state: device.outcome };
+  const steps = device.steps || [];
+  const first = steps[0];
+  if (device.end === undefined) return { state: device.outcome };
   if (t >= device.end) return { state: device.outcome, stuck: device.reach, stage: device.stage };
-  for (const [stage, begin, end] of device.steps) {
+  for (const [stage, begin, end] of steps) {
     if (t < begin) return { state: stage === first[0] ? "eligible" : "asked" };
     if (t < end) {
       const share = end > begin ? (t - begin) / (end - begin) : 1;
-      const most = stage === device.stage && device.reach !== null ? device.reach : 1;
+      const most = stage === device.stage && device.reach !== undefined ? device.reach : 1;
       return { state: stage, stage, progress: share * most };
     }
   }
@@ -48,6 +49,14 @@ function stateAt(device, t) {
 
 function tickMark(r) {
   return `M${-0.55 * r},${0.05 * r}L${-0.12 * r},${0.5 * r}L${0.6 * r},${-0.45 * r}`;
+}
+
+// The shape of a state as a small picture, for legends, logs and tables.
+function stateMark(state) {
+  const shape = svg("path", { class: "fcd-dot", d: SHAPES[state](5) });
+  const tick = state === "used" && svg("path", { class: "fcd-tick", d: tickMark(5) });
+  const drawn = svg("g", { "data-state": state }, shape, tick);
+  return svg("svg", { width: 16, height: 16, viewBox: "-8 -8 16 16", class: "fcd-state", "aria-hidden": "true" }, drawn);
 }
 
 function makeRoundMap(places, onChoose) {
@@ -96,8 +105,8 @@ function makeRoundMap(places, onChoose) {
       device.node.setAttribute("transform", `translate(${device.x.toFixed(1)},${device.y.toFixed(1)})`);
       device.hit.setAttribute("r", radius * 1.7);
       device.tick.setAttribute("d", tickMark(radius));
-      device.letter.setAttribute("x", radius * 1.25);
-      device.letter.setAttribute("y", radius * 0.4);
+      device.letter.setAttribute("x", radius * 1.4);
+      device.letter.setAttribute("y", radius * 0.6);
       for (const [name, value] of [["x1", half], ["y1", half], ["x2", device.x], ["y2", device.y]]) device.link.setAttribute(name, value.toFixed(1));
       device.state = "";
     }
@@ -139,14 +148,14 @@ function makeRoundMap(places, onChoose) {
     device.link.setAttribute("visibility", state === "ineligible" || state === "eligible" ? "hidden" : "visible");
     device.link.setAttribute("data-state", state);
     device.tick.setAttribute("visibility", state === "used" ? "visible" : "hidden");
-    const stage = state === "died" ? frame.devices[device.id].stage : "";
+    const stage = (state === "died" && frame.devices[device.id].stage) || "";
     device.letter.setAttribute("visibility", stage ? "visible" : "hidden");
     device.letter.textContent = stage ? stage[0] : "";
   }
 
   function movePacket(device, { state, stage, progress, stuck }) {
     const moving = progress !== undefined && stage !== "training";
-    const lies = state === "died" && stuck !== null && stuck !== undefined && stuck > 0;
+    const lies = state === "died" && stuck > 0;
     if (!moving && !lies) {
       if (device.packet.getAttribute("visibility") !== "hidden") device.packet.setAttribute("visibility", "hidden");
       return;
@@ -167,13 +176,8 @@ function makeRoundMap(places, onChoose) {
   }
 
   function legendOfStates() {
-    const sample = (state) => {
-      const shape = svg("path", { class: "fcd-dot", d: SHAPES[state](5) });
-      const tick = state === "used" && svg("path", { class: "fcd-tick", d: tickMark(5) });
-      return svg("svg", { width: 16, height: 16, viewBox: "-8 -8 16 16" }, svg("g", { "data-state": state }, shape, tick));
-    };
     const packet = (way, d) => svg("svg", { width: 16, height: 16, viewBox: "-8 -8 16 16" }, svg("path", { class: "fcd-packet", "data-way": way, d }));
-    const items = STATE_WORDS.map(([state, words]) => el("span", {}, sample(state), el("span", { text: words })));
+    const items = STATE_WORDS.map(([state, words]) => el("span", {}, stateMark(state), el("span", { text: words })));
     items.push(el("span", {}, packet("download", ring(3.5)), el("span", { text: "model, down" })));
     items.push(el("span", {}, packet("upload", "M-3.5,-3.5h7v7h-7z"), el("span", { text: "report, up" })));
     return el("div", { class: "fc-legend fc-note fcd-legend", "aria-hidden": "true" }, items);

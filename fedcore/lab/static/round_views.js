@@ -1,16 +1,8 @@
 // The three views of a round in words and numbers: the server's log, a device's log, the arithmetic
 // of the mean. Each has {root, set, choose}; the logs also `at(t)`, which greys what is yet to come.
 
-const KIND_MARKS = {
-  round_begin: "\u25b6",
-  uploaded: "\u25cf",
-  died: "\u2715",
-  late: "\u29d7",
-  unused: "\u25c7",
-  aggregated: "\u03a3",
-  round_abandoned: "\u2298",
-  evaluated: "\u2713",
-};
+const KIND_MARKS = { uploaded: "arrived", died: "died", late: "late", unused: "unused" };
+const KIND_SIGNS = { round_begin: "\u25b6", aggregated: "\u03a3", round_abandoned: "!", evaluated: "=" };
 
 function clockText(t) {
   if (t < 120) return `${t.toFixed(1)}\u00a0s`;
@@ -35,7 +27,8 @@ function makeLog(label) {
 
   function set(lines, onDevice) {
     rows = lines.map((line) => {
-      const mark = el("span", { class: "fcd-mark", "aria-hidden": "true", text: KIND_MARKS[line.kind] || "\u00b7" });
+      const state = KIND_MARKS[line.kind];
+      const mark = el("span", { class: "fcd-mark", "aria-hidden": "true", text: state ? null : KIND_SIGNS[line.kind] || "\u00b7" }, state && stateMark(state));
       const time = el("span", { class: "fcd-time", text: clockText(line.t) });
       const row = el("li", { "data-kind": line.kind }, time, mark, el("span", { text: line.text }));
       if (onDevice && line.device !== null) {
@@ -91,6 +84,7 @@ function makeDeviceLog(n, onDevice) {
   heading.append(picker);
   let frame = null;
   let chosen = null;
+  let kinds = [];
 
   function tell() {
     if (chosen === null || !frame) {
@@ -100,12 +94,15 @@ function makeDeviceLog(n, onDevice) {
     }
     const { lines, text } = frame.logs[chosen];
     log.set(lines.map(([t, words]) => ({ t, text: words, device: null, kind: "" })));
-    say(about, frame.about[chosen] || "\u00a0");
-    say(total, text);
+    say(about, `${frame.map.devices[chosen].line}. It is ${kinds[chosen]}.`);
+    say(total, text || "This round cost it nothing.");
   }
   function set(next) {
     frame = next;
-    for (let k = 0; k < n; k += 1) say(select.options[k], frame ? frame.names[k] : `${k}`);
+    if (frame && frame.about) kinds = frame.about;
+    for (let k = 0; k < n; k += 1) {
+      say(select.options[k], frame ? frame.map.devices[k].line.replace("Device ", "") : `${k}`);
+    }
     tell();
   }
   function choose(k) {
@@ -129,8 +126,8 @@ function makeMean(onDevice) {
   const picker = el("span", { class: "fcd-picker" }, el("label", { for: id, text: "parameter" }), select);
   const { root, heading } = view("4  The weighted mean", text, box, result);
   heading.append(picker);
-  const heads = [["device", ""], ["examples n\u2096", ""], ["share of all asked", "before"], ["weight in the mean", "after"], ["its value w\u2096", ""], ["weight \u00d7 value", ""]];
-  for (const [name] of heads) head.append(el("th", { scope: "col", text: name }));
+  const heads = ["device", "n\u2096", "share of asked", "weight in mean", "value w\u2096", "weight \u00d7 value"];
+  for (const name of heads) head.append(el("th", { scope: "col", text: name }));
   let mean = null;
   let chosen = null;
   const exact = (v) => (v < 0 ? `\u2212${Math.abs(v).toFixed(6)}` : v.toFixed(6));
@@ -156,10 +153,9 @@ function makeMean(onDevice) {
 
   function drawRow(row, i) {
     const gone = row.values === null;
-    const mark = { died: " \u2715", late: " \u29d7", unused: " \u25c7" }[row.outcome] || "";
     const words = { died: "died", late: "cut", unused: "not needed" }[row.outcome] || "";
     const cells = [row.n.toLocaleString("en"), share(row.before), gone ? "0" : share(row.after), gone ? words : exact(row.values[i]), gone ? "\u2013" : exact(row.parts[i])];
-    const node = el("tr", { class: gone ? "fcd-gone" : "", "data-id": row.id }, el("th", { scope: "row", text: `${row.id}${mark}` }), cells.map((c) => el("td", { text: c })));
+    const node = el("tr", { class: gone ? "fcd-gone" : "", "data-id": row.id }, el("th", { scope: "row" }, stateMark(row.outcome), el("span", { text: row.id })), cells.map((c) => el("td", { text: c })));
     node.addEventListener("click", () => onDevice(row.id));
     return node;
   }
