@@ -259,7 +259,7 @@ class _Federation:
         _check_types(model, train, test, local, strategy)
         self.model, self.train, self.test = model, train, test
         self.local, self.strategy = local, strategy
-        self.vectors = strategy_api.vectors_sent(strategy)
+        self.payload = strategy_api.payload(strategy, model.n_params)
         self.parts = partition.check(parts, len(train))
         if shared is not None:
             self.parts = partition.with_shared(self.parts, shared, len(train))
@@ -269,9 +269,10 @@ class _Federation:
         cores = available_cores()
         self.threads = cores if threads is None else as_int("threads", threads, minimum=1)
         sizes = np.array([len(part) for part in self.parts])
-        payload = self.vectors * model.nbytes
         target = max(round(self.fraction * len(sizes)), 1)
-        self.server = fleet_server(fleet, plan, sizes, local.epochs, payload, target, self.seed)
+        self.server = fleet_server(
+            fleet, plan, sizes, local.epochs, self.payload, target, self.seed
+        )
         if isinstance(plan, FedBuff) and strategy != FedAvg():
             raise ValueError(f"strategy must be FedAvg with FedBuff, got {describe(strategy)}")
 
@@ -375,8 +376,8 @@ class _Federation:
             return self.server.round(t, memory)
         clients = sample_clients(len(self.parts), self.fraction, self.seed, t, self.sampling)
         n_examples = np.array([len(self.parts[k]) for k in clients], dtype=np.int64)
-        nbytes = len(clients) * self.vectors * self.model.nbytes
-        spent = {"bytes_down": nbytes, "bytes_up": nbytes, "n_selected": len(clients)}
+        down, up = (len(clients) * nbytes for nbytes in self.payload)
+        spent = {"bytes_down": down, "bytes_up": up, "n_selected": len(clients)}
         epochs = np.full(len(clients), self.local.epochs)
         return Reports(clients, n_examples, n_examples, epochs, spent), None
 

@@ -11,6 +11,7 @@ from fedcore._validate import describe
 from fedcore.devices import Fleet, Memory
 from fedcore.fedbuff import AsyncQueue, FedBuff
 from fedcore.fleet_round import RoundPlan, simulate_round, totals
+from fedcore.strategy_api import Payload
 
 
 class Reports(NamedTuple):
@@ -31,7 +32,7 @@ class FleetServer:
     plan: RoundPlan
     n_examples: np.ndarray  # (n,) of each device's client
     epochs: int
-    payload: int
+    payload: Payload
     seed: int
 
     def fresh(self) -> Memory:
@@ -74,7 +75,7 @@ class AsyncServer:
     plan: FedBuff
     n_examples: np.ndarray
     epochs: int
-    payload: int
+    payload: Payload
     seed: int
 
     def fresh(self) -> None:
@@ -109,5 +110,7 @@ def fleet_server(
     plan = RoundPlan(target=target) if plan is None else plan
     if not isinstance(plan, RoundPlan | FedBuff):
         raise TypeError(f"plan must be a RoundPlan or a FedBuff, got {describe(plan)}")
+    if plan.payload is not None:  # of the model; a compressed update stays as much shorter
+        payload = Payload(plan.payload, round(plan.payload * payload.up / payload.down))
     make = FleetServer if isinstance(plan, RoundPlan) else AsyncServer
-    return make(fleet, plan, n_examples, epochs, plan.payload or payload, seed)
+    return make(fleet, plan, n_examples, epochs, payload, seed)

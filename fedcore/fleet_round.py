@@ -18,6 +18,7 @@ from fedcore import conditions as cond
 from fedcore._validate import as_int, as_real, describe
 from fedcore.devices import Fleet, Memory
 from fedcore.events import CONDITIONS, Event
+from fedcore.strategy_api import Payload
 
 LOG_ALL = 200  # larger fleets: "ineligible" only as counts, in "round_begin"
 STEPS = (("download", "downloaded"), ("training", "trained"), ("upload", "uploaded"))
@@ -107,7 +108,7 @@ class Course(NamedTuple):
 class Working:
     """One device at work: which step, since when, what it costs until any moment."""
 
-    def __init__(self, fleet: Fleet, device: int, begun: float, course: Course, payload: int):
+    def __init__(self, fleet: Fleet, device: int, begun: float, course: Course, payload: Payload):
         self.device, self.begun, self.course, self.payload = device, begun, course, payload
         self.step, self.step_begun = 0, begun
         self.watts = (
@@ -141,8 +142,8 @@ class Working:
             kind=kind,
             device=self.device,
             seconds=seconds,
-            bytes_down=int(part * self.payload) if self.step == 0 else 0,
-            bytes_up=int(part * self.payload) if self.step == 2 else 0,
+            bytes_down=int(part * self.payload.down) if self.step == 0 else 0,
+            bytes_up=int(part * self.payload.up) if self.step == 2 else 0,
             joules=joules,
             battery=self._spend(seconds, joules),
             epochs=(int(part * self.course.epochs + 1e-9), self.course.epochs)[part == 1.0]
@@ -164,7 +165,7 @@ def simulate_round(
     plan: RoundPlan,
     n_examples: np.ndarray,
     epochs: int,
-    payload: int,
+    payload: int | Payload,
     *,
     round: int,
     seed: int,
@@ -173,7 +174,7 @@ def simulate_round(
     """Simulate one round that begins at ``memory.clock``.
 
     n_examples: (n,) of each device's client. epochs: local epochs asked for. payload: bytes of a
-    model. Everything random follows from (seed, round) and from the fleet's own seed.
+    model, or a Payload. Everything random follows from (seed, round) and from the fleet's own seed.
     """
     begin = memory.clock
     why = fleet.missing(
@@ -208,6 +209,7 @@ def start_work(fleet, plan, devices, n_examples, epochs, payload, begin, round, 
     """A ``Working`` for each of ``devices``, asked at ``begin``."""
     if len(devices) == 0:
         return []
+    payload = payload if isinstance(payload, Payload) else Payload(payload, payload)
     courses = _courses(fleet, plan, devices, n_examples, epochs, payload, begin, round, memory)
     levels = fleet.battery(begin, devices, memory)
     charging = fleet.conditions(begin, devices).charging
@@ -233,8 +235,8 @@ def _courses(fleet, plan, devices, n_examples, epochs, payload, begin, round, me
     key = np.int64(round)
     pace = np.exp(fleet.jitter * cond.normal(fleet.seed, cond.SPEED, devices, key))
     net = np.exp(fleet.jitter * cond.normal(fleet.seed, cond.BANDWIDTH, devices, key))
-    down = payload / (MB * fleet.down[devices] * net)
-    up = payload / (MB * fleet.up[devices] * net)
+    down = payload.down / (MB * fleet.down[devices] * net)
+    up = payload.up / (MB * fleet.up[devices] * net)
     epoch = n_examples[devices] / (fleet.speed[devices] * pace)
     done = np.full(len(devices), epochs)
     if plan.stragglers == "partial" and plan.window != math.inf:

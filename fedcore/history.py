@@ -32,7 +32,7 @@ class RoundRecord:
     loss: float  # of the new model on the test set: mean cross-entropy, nats
     accuracy: float  # of the new model on the test set, in [0, 1]
     bytes_down: int  # server to clients: one model for each, two with SCAFFOLD
-    bytes_up: int  # clients to server: one model from each, two with SCAFFOLD
+    bytes_up: int  # clients to server: likewise, or less if compressed
     seconds_train: float = field(compare=False)  # wall clock, all clients together
     seconds_aggregate: float = field(compare=False)
     seconds_evaluate: float = field(compare=False)  # test set and update norms

@@ -159,3 +159,17 @@ def agree_on_sampling(strategy: Any, sampling: str, fleet: Any = None) -> str:
             "its epsilon would be that of another mechanism"
         )
     return sampling
+
+
+class Payload(NamedTuple):
+    """Bytes that one client receives and sends in a round."""
+
+    down: int
+    up: int
+
+
+def payload(strategy: Any, n_params: int) -> Payload:
+    """What ``strategy`` makes a client move: one that compresses has ``upload_bytes(n_params)``."""
+    down = 4 * n_params * vectors_sent(strategy)
+    own = getattr(strategy, "upload_bytes", None)
+    return Payload(down, own(n_params) if callable(own) else down)

@@ -525,9 +525,21 @@ def test_secure_sum_names_what_is_wrong(change, message):
         secagg.secure_sum(settings.pop("vectors"), **settings)
 
 
+def test_weights_need_not_be_whole():
+    """A plan that corrects for who rarely answers hands out fractions."""
+    rng = np.random.default_rng(0)
+    w, p = rng.uniform(-1, 1, (5, 30)), [0.5, 0.2, 0.15, 0.1, 0.05]
+    done = secagg.secure_average(w, p, bound=1.0, max_weight=1.0)
+    np.testing.assert_allclose(done.mean, np.average(w, axis=0, weights=p), atol=1e-7)
+    with pytest.raises(ValueError, match="weights must not vanish"):
+        secagg.secure_average(w, [1e-12] * 5, bound=1.0, max_weight=1.0)
+
+
 def test_secure_average_names_what_is_wrong():
     w = np.zeros((3, 2))
-    with pytest.raises(ValueError, match=r"weights\[1\] must be at most 10, got 11"):
+    with pytest.raises(
+        ValueError, match=r"weights\[1\] must be a finite number in \(0, 10\], got 11"
+    ):
         secagg.secure_average(w, [1, 11, 1], bound=1.0, max_weight=10)
     with pytest.raises(ValueError, match="weights must hold 3 numbers"):
         secagg.secure_average(w, [1, 1], bound=1.0, max_weight=10)

@@ -39,7 +39,7 @@ class SecureAverage:
     """mean: (P,) float64, weighted; total_weight: of the survivors; the rest as in SecureSum."""
 
     mean: np.ndarray
-    total_weight: int
+    total_weight: float
     survivors: tuple[int, ...]
     threshold: int
     bytes_up: Mapping[str, int]
@@ -73,10 +73,10 @@ def secure_sum(
 
 def secure_average(
     updates: np.ndarray | Sequence[np.ndarray],
-    weights: Sequence[int],
+    weights: Sequence[float],
     *,
     bound: float,
-    max_weight: int,
+    max_weight: float,
     threshold: int | None = None,
     bits: int = 32,
     drop: Mapping[int, str] | None = None,
@@ -85,23 +85,25 @@ def secure_average(
     """sum_k n_k w_k / sum_k n_k without showing the server any w_k or any n_k.
 
     Each client sends n_k w_k and, as one number more, n_k; the server divides the two sums.
-    weights: whole numbers n_k from 1 to ``max_weight``, which is public like ``bound``, the largest
-    |w_k|. The other arguments and errors are those of ``secure_sum``.
+    weights: numbers above 0, usually n_k, up to ``max_weight``, which is public like ``bound``, the
+    largest |w_k|. Whole weights add up exactly. The rest is as in ``secure_sum``.
     """
     n = _n_clients("updates", updates)
-    max_weight = as_int("max_weight", max_weight, minimum=1)
+    max_weight = as_real("max_weight", max_weight, 0, include_low=False)
     if len(weights) != n:
         raise ValueError(f"weights must hold {n} numbers, one a client, got {len(weights)}")
     products = FixedPoint(as_real("bound", bound, 0, include_low=False) * max_weight, n, bits)
-    counts = FixedPoint(max_weight, n, bits, fraction_bits=0)
+    counts = FixedPoint(max_weight, n, bits)
     rows = []
     for k, (update, weight) in enumerate(zip(updates, weights, strict=True)):
-        weight = as_int(f"weights[{k}]", weight, minimum=1, maximum=max_weight)
+        weight = as_real(f"weights[{k}]", weight, 0, max_weight, include_low=False)
         scaled = weight * np.asarray(update, dtype=np.float64)
         row = products.encode(scaled, f"weights[{k}] * updates[{k}]")
         rows.append(np.append(row, counts.encode(np.array([weight]))))
     total, rest = run_protocol(rows, threshold, bits, drop, random_bytes)
-    total_weight = int(counts.decode(total[-1:])[0])
+    total_weight = float(counts.decode(total[-1:])[0])
+    if total_weight <= 0:
+        raise ValueError("weights must not vanish: their sum is below the ring's resolution")
     return SecureAverage(products.decode(total[:-1]) / total_weight, total_weight, *rest)
 
 
@@ -178,23 +180,23 @@ class SecureFedAvg:
     """FedAvg whose server only ever sees sums: a strategy for ``run_federation``.
 
     The clients of a round run the protocol on n_k (w_k - w) and n_k. bound: largest |w_k - w| of a
-    single parameter; max_examples: largest n_k; both are public. A client that exceeds one ends the
-    round with a ValueError. threshold: share of the round's clients that must last, above 1/2.
-    bits, random_bytes: as in ``secure_average``. Each round needs two clients at least.
+    single parameter; max_examples: largest n_k, or other weight; both are public. A client that
+    exceeds one ends the round with a ValueError. threshold: share of the round's clients that must
+    last, above 1/2. bits, random_bytes: as in ``secure_average``. Needs two clients in each round.
 
     State: (bytes up, bytes down), (2,) int64, of the protocol in all rounds so far. The history's
     own bytes count the plain model.
     """
 
     bound: float
-    max_examples: int
+    max_examples: float
     threshold: float = 2 / 3
     bits: int = 32
     random_bytes: Random = field(default=secrets.token_bytes, repr=False)
 
     def __post_init__(self):
         as_real("bound", self.bound, 0, include_low=False)
-        as_int("max_examples", self.max_examples, minimum=1)
+        as_real("max_examples", self.max_examples, 0, include_low=False)
         as_real("threshold", self.threshold, 0.5, 1)
 
     def init(self, params: np.ndarray) -> tuple[np.ndarray]:
@@ -208,7 +210,7 @@ class SecureFedAvg:
         n = len(updates)
         done = secure_average(
             updates - params,
-            [int(w) for w in weights],
+            weights.tolist(),
             bound=self.bound,
             max_weight=self.max_examples,
             threshold=min(n, math.floor(self.threshold * n + 1e-9) + 1),
