@@ -196,11 +196,11 @@ class Compressed:
                 f"strategy must send one vector, got {describe(self.strategy)}: compressing "
                 "correction terms is another algorithm"
             )
-
-    @property
-    def sampling(self) -> str | None:
-        """What the inner strategy needs; None: any."""
-        return getattr(self.strategy, "sampling", None)
+        if getattr(self.strategy, "sampling", None) is not None:
+            raise ValueError(
+                f"strategy must not keep a privacy ledger, got {describe(self.strategy)}: "
+                "its epsilon is stated for uncompressed updates"
+            )
 
     def upload_bytes(self, n_params: int) -> int:
         """Of one client's message."""

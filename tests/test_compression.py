@@ -255,6 +255,7 @@ def test_rounds_and_clients_draw_differently_and_seeds_repeat(problem):
         (lambda: Compressed("zip"), "compressor must have encode, decode and nbytes, got 'zip'"),
         (lambda: Compressed(Sign(), seed=-1), "seed must be at least 0"),
         (lambda: Compressed(Sign(), fc.strategies.SCAFFOLD()), "strategy must send one vector"),
+        (lambda: Compressed(Sign(), fc.privacy.DPFedAvg()), "must not keep a privacy ledger"),
         (lambda: Quantize(8).nbytes(0), "n_values must be at least 1"),
     ],
 )
