@@ -224,3 +224,12 @@ S, N = MODELS
 def test_refuses(call, message):
     with pytest.raises((ValueError, TypeError), match=message):
         call()
+
+
+@pytest.mark.parametrize("factor", [1e-3, 7.0])
+def test_an_absent_class_gives_the_scale_of_a_clipped_gradient_away(mnist, factor):
+    x, y = batch(mnist, 5, distinct=True)
+    gradient = S.gradient(np.zeros(7850), x, y)
+    sums, counts = attacks.class_sums(S, S.init(), factor * gradient, 5, rescale=True)
+    assert counts.tolist() == np.bincount(y, minlength=10).tolist()
+    np.testing.assert_allclose(sums[y], x, atol=1e-5)

@@ -5,7 +5,7 @@ the attacker must know, and where the attack ends.
 
 ``metrics`` (how good is a reconstruction), ``reconstruction``, ``matching`` and ``traps`` (examples
 from a gradient), ``labels`` (classes from an update), ``membership`` (was this example in the
-training data), ``roc`` (how good is a yes-no attack), ``poisoning`` (clients that cheat).
+training data), ``sources`` (who sent this), ``roc`` (how good is a yes-no attack), ``poisoning`` (clients that cheat).
 """
 
 from fedcore.attacks import (
@@ -16,6 +16,7 @@ from fedcore.attacks import (
     poisoning,
     reconstruction,
     roc,
+    sources,
     traps,
 )
 from fedcore.attacks.labels import label_counts, label_of_one, label_shares
@@ -47,6 +48,7 @@ from fedcore.attacks.roc import (
     roc_curve,
     tpr_at_fpr,
 )
+from fedcore.attacks.sources import reference_deltas, source_scores
 from fedcore.attacks.traps import imprint_params, invert_bins, trap_params
 
 __all__ = [
@@ -85,9 +87,12 @@ __all__ = [
     "poisoning",
     "psnr",
     "reconstruction",
+    "reference_deltas",
     "roc",
     "roc_curve",
     "share_recovered",
+    "source_scores",
+    "sources",
     "ssim",
     "tpr_at_fpr",
     "train_shadows",

@@ -61,7 +61,12 @@ def invert_units(
 
 
 def class_sums(
-    model: MLP, params: np.ndarray, gradient: np.ndarray, batch_size: int
+    model: MLP,
+    params: np.ndarray,
+    gradient: np.ndarray,
+    batch_size: int,
+    *,
+    rescale: bool = False,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Separate a batch by class: (sum of its examples of each class (C, F), how many (C,) int64).
 
@@ -71,7 +76,9 @@ def class_sums(
     in every pixel in which at least one class has no ink, since S_c >= 0 there turns into
     p_c S >= B dW[:, c], with equality. A class that occurs once is recovered exactly, up to pixels
     in which all classes have ink. gradient: (P,) of the mean loss over ``batch_size`` examples with
-    x >= 0. Raises ValueError if W is not zero, or for hidden layers.
+    x >= 0. rescale: the gradient is known up to a positive factor only, after clipping for example;
+    a class that is absent then gives the factor away, since its db_c is p_c. Raises ValueError if W
+    is not zero, or for hidden layers.
     """
     B = as_int("batch_size", batch_size, minimum=1)
     if len(model.layer_sizes) != 2:
@@ -81,6 +88,9 @@ def class_sums(
         raise ValueError("params must have W = 0: only then are all predictions equal")
     p = np.exp(b.astype(np.float64) - b.max())
     p /= p.sum()
+    if rescale and (db > 0).any():
+        factor = (db / p).max()
+        dW, db = dW / factor, db / factor
     counts = np.rint(B * (p - db)).astype(np.int64)
     total = np.maximum((B * dW / p).max(axis=1), 0)
     sums = (p * total[:, np.newaxis] - B * dW).T
