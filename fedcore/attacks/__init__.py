@@ -5,7 +5,8 @@ the attacker must know, and where the attack ends.
 
 ``metrics`` (how good is a reconstruction), ``reconstruction``, ``matching`` and ``traps`` (examples
 from a gradient), ``labels`` (classes from an update), ``membership`` (was this example in the
-training data), ``sources`` (who sent this), ``roc`` (how good is a yes-no attack), ``poisoning`` (clients that cheat).
+training data), ``sources`` (who sent this update), ``roc`` (how good is a yes-no attack),
+``poisoning`` (clients that cheat).
 """
 
 from fedcore.attacks import (
