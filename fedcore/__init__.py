@@ -23,6 +23,7 @@ from fedcore import (
     skew,
     strategies,
     training,
+    user_level,
 )
 from fedcore._core import COMPILED, kernels
 from fedcore.aggregation import RunningAverage, weighted_average
@@ -73,6 +74,7 @@ __all__ = [
     "skew",
     "strategies",
     "training",
+    "user_level",
     "weighted_average",
 ]
 

@@ -130,8 +130,9 @@ def test_a_lesson_has_its_parts(path):
     assert "claim" in source(cells[0]).lower()
     for word in ("you will learn", "minutes", "what we saw", "evidence", "exercise", "next"):
         assert word in prose, word
-    for call in ("lab.predict(", ".reveal(", "lab.FederationPanel(", f'lab.quiz("{path.stem}")'):
+    for call in ("lab.predict(", ".reveal(", f'lab.quiz("{path.stem}")'):
         assert call in code, call
+    assert re.search(r"\blab\.\w*Panel\(", code), "a live panel"
 
 
 # -------------------------------------------------------------------------------- the run

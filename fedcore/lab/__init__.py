@@ -12,6 +12,8 @@ from fedcore.lab.log import aggregation_log
 from fedcore.lab.network import NetworkMap, render_network_svg
 from fedcore.lab.panel import FederationPanel
 from fedcore.lab.predict import predict
+from fedcore.lab.privacy_panel import PrivacyPanel
+from fedcore.lab.privacy_runs import PrivacySettings, privacy_run
 from fedcore.lab.quiz import quiz
 from fedcore.lab.runs import RunSettings, panel_run
 
@@ -23,6 +25,8 @@ __all__ = [
     "FederationPanel",
     "LineChart",
     "NetworkMap",
+    "PrivacyPanel",
+    "PrivacySettings",
     "RunSettings",
     "aggregation_log",
     "center_digit",
@@ -30,6 +34,7 @@ __all__ = [
     "dropout_run",
     "panel_run",
     "predict",
+    "privacy_run",
     "progress",
     "quiz",
     "render_network_svg",

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from typing import Any
 
-from fedcore.lab.runs import Curve, RunSettings
+from fedcore.lab.runs import Curve
 from fedcore.lab.style import NBSP, count, number, percent, seconds, size
 from fedcore.training import DivergedError
 
@@ -19,6 +20,13 @@ SYMBOLS = {
     "strategy": "server",
     "n_rounds": "rounds",
     "seed": "seed",
+    "n_users": "K",  # from here on: of the privacy panel
+    "noise_multiplier": "z",
+    "clip_norm": "S",
+    "sampling_rate": "q",
+    "n_examples": "digits a user",
+    "n_models": "trainings",
+    "delta": "\N{GREEK SMALL LETTER DELTA}",
 }
 
 
@@ -29,16 +37,16 @@ def setting_text(name: str, value: object) -> str:
     return number(value) if isinstance(value, int | float) else str(value)
 
 
-def settings_text(settings: RunSettings, names: tuple[str, ...] | None = None) -> str:
+def settings_text(settings: Any, names: tuple[str, ...] | None = None) -> str:
     """'K = 100, C = 0.1, ...' for the settings in ``names`` (default all), in the usual order."""
     values = asdict(settings)
-    shown = [name for name in SYMBOLS if names is None or name in names]
+    shown = [n for n in SYMBOLS if n in values and (names is None or n in names)]
     return ", ".join(
         f"{SYMBOLS[n]}{NBSP}={NBSP}{setting_text(n, values[n])}".replace(" ", NBSP) for n in shown
     )
 
 
-def differences(settings: RunSettings, other: RunSettings) -> str:
+def differences(settings: Any, other: Any) -> str:
     """Only what ``settings`` does otherwise than ``other``; 'same settings' if nothing."""
     ours, theirs = asdict(settings), asdict(other)
     changed = tuple(name for name in ours if ours[name] != theirs[name])

@@ -19,7 +19,8 @@ function render({ model, el: host }) {
     el("div", { class: "fc-buttons" }, again, stopButton, reset),
     fixed,
   );
-  const main = el("div", { class: "fc-main" }, chart.root, tiles);
+  const pictures = el("div", { class: "fc-pictures" });
+  const main = el("div", { class: "fc-main" }, chart.root, tiles, pictures);
   const root = el("section", { class: "fc-panel", "aria-label": model.get("title") });
   root.append(
     el("div", { class: "fc-title", text: model.get("title") }),
@@ -96,7 +97,9 @@ function render({ model, el: host }) {
     root.dataset.phase = view.phase;
     stopButton.disabled = !busy;
     again.disabled = busy;
-    bar.firstChild.style.width = `${(100 * view.round) / view.n_rounds}%`;
+    const progress = view.phase === "waiting" ? 0 : (view.progress ?? view.round / view.n_rounds);
+    bar.firstChild.style.width = `${100 * progress}%`;
+    pictures.replaceChildren(...(view.phase === "waiting" ? [] : view.pictures || []).map(picture));
     tiles.replaceChildren(...view.tiles.map((tile) => makeTile(tile, view.phase)));
   }
 
@@ -122,6 +125,16 @@ function render({ model, el: host }) {
       el("div", { class: "fc-big", text: value }),
       el("div", { class: "fc-before", text: before }),
     );
+  }
+
+  // A square grey picture with its name: {name, pixels: [0 to 255]}.
+  function picture({ name, pixels }) {
+    const side = Math.round(Math.sqrt(pixels.length));
+    const canvas = el("canvas", { width: side, height: side, role: "img", "aria-label": name });
+    const image = new ImageData(side, side);
+    pixels.forEach((v, i) => image.data.set([v, v, v, 255], 4 * i));
+    canvas.getContext("2d").putImageData(image, 0, 0);
+    return el("figure", {}, canvas, el("figcaption", { text: name }));
   }
 
   // The first run begins when the learner sees the panel, so that the curve grows before their eyes.
