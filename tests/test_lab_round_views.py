@@ -114,7 +114,7 @@ def test_a_device_log_holds_the_sentences_and_what_it_cost():
     expected = "Spent 9.0 s, 1.00 kB down, 250 B up, 29.5 J; battery 46 %."
     assert spaced(view["text"]) == expected
     idle = device_log(EVENTS, 5, [])
-    assert "Nobody asked" in idle["lines"][0]["text"]
+    assert "not asked" in idle["lines"][0]["text"]
     assert idle["text"] == "This round cost it nothing."
 
 

@@ -80,12 +80,12 @@ def tiles(run: DropoutRun, index: int) -> list[dict[str, str]]:
     done, spent = run.rounds[index], run.rounds[index].spent
     worst = int(np.nanargmin(done.class_accuracy))
     last = int(done.client_accuracy.argmin())
-    hour = float(run.fleet.local_hour(spent.seconds)[last])
+    hour = float(run.fleet.local_hour(spent.seconds)[0])  # all in one time zone
     values = (
         (percent(done.record.accuracy), f"round {done.record.round}"),
         (percent(done.class_accuracy[worst]), f"digit {worst}"),
         (percent(done.client_accuracy[last]), f"client {last}"),
-        (clock(spent.seconds), f"it is {int(hour):02d}:{int(hour * 60) % 60:02d} there"),
+        (clock(spent.seconds), f"it is {int(hour):02d}:{int(hour * 60) % 60:02d}"),
         (size(spent.bytes_down + spent.bytes_up), f"{size(spent.bytes_up)} up"),
         (energy(spent.joules), f"{energy(done.record.joules)} this round"),
     )

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from fedcore import datasets, partition
+from fedcore import datasets, partition, skew
 from fedcore.datasets import Dataset
 from fedcore.devices import Fleet, rarity
 from fedcore.events import Event
@@ -23,6 +23,8 @@ from fedcore.models import MLP, Softmax
 from fedcore.strategies import FedAvg
 
 RARE = 2  # how many of the last classes count as rare: digits 8 and 9 of MNIST
+ALPHA = 0.1  # of the Dirichlet partition: most devices hold a few digits, and unequal numbers
+START_HOUR = 22.0  # of the first round, local time
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,10 +73,12 @@ class DropoutWorld:
         self._parts: dict[tuple[int, int], list[np.ndarray]] = {}
 
     def parts(self, settings: DropoutSettings) -> list[np.ndarray]:
-        """Two shards for each client: most hold two classes. (McMahan et al. 2017, section 3.)"""
+        """Who holds what: a Dirichlet partition, skewed in labels and in sizes."""
         key = (settings.n_devices, settings.seed)
         if key not in self._parts:
-            self._parts[key] = partition.shards(self.train.y, *key[:1], seed=settings.seed)
+            self._parts[key] = partition.dirichlet(
+                self.train.y, settings.n_devices, alpha=ALPHA, seed=settings.seed
+            )
         return self._parts[key]
 
     def fleet(self, settings: DropoutSettings) -> Fleet:
@@ -88,6 +92,7 @@ class DropoutWorld:
             dropout=settings.dropout,
             rarity=rarity(self.train.y, self.parts(settings), self.rare),
             correlation=settings.correlation,
+            start_hour=START_HOUR,
             seed=settings.seed,
         )
 
@@ -108,19 +113,11 @@ class DropoutWorld:
 
     def mix(self, settings: DropoutSettings) -> np.ndarray:
         """(n_devices, n_classes) the share of each class among a client's examples."""
-        counts = [
-            np.bincount(self.train.y[part], minlength=self.train.n_classes)
-            for part in self.parts(settings)
-        ]
-        return np.array(counts) / np.sum(counts, axis=1, keepdims=True)
+        return skew.label_shares(self.train.y, self.parts(settings), self.train.n_classes)
 
     def class_accuracy(self, params: np.ndarray) -> np.ndarray:
         """(n_classes,) share of the test examples of each class that are recognised."""
-        right = self.model.predict(params, self.test.x) == self.test.y
-        n = np.bincount(self.test.y, minlength=self.train.n_classes)
-        hits = np.bincount(self.test.y, weights=right, minlength=self.train.n_classes)
-        with np.errstate(invalid="ignore", divide="ignore"):
-            return hits / n
+        return skew.class_accuracy(self.model, params, self.test)
 
     def rounds(
         self, settings: DropoutSettings, cancelled: Callable[[], bool] = lambda: False

@@ -87,8 +87,8 @@ LABELS: dict[str, tuple[str, tuple[Any, ...]]] = {
     "window": ("Deadline", (5.0, 10.0, 15.0, 20.0, 30.0, 60.0, 120.0, 300.0, math.inf)),
     "over_selection": ("Over-selection", (1.0, 1.1, 1.3, 1.5, 2.0, 3.0, 5.0)),
     "correlation": ("Correlation", (0.0, 0.25, 0.5, 0.75, 0.9, 1.0)),
-    "payload": ("Model on the wire", (None, 1_000_000, 5_000_000, 20_000_000, 100_000_000)),
-    "pause": ("Pause between", (0.0, 60.0, 300.0, 1200.0, 1800.0, 3600.0)),
+    "payload": ("Model size", (None, 1_000_000, 5_000_000, 20_000_000, 100_000_000)),
+    "pause": ("Between rounds", (0.0, 60.0, 300.0, 1200.0, 1800.0, 3600.0)),
     "seed": ("Seed", tuple(range(20))),
     "power": ("Power to be asked", tuple(POWER)),
     "stragglers": ("Stragglers", STRAGGLERS),
@@ -147,9 +147,11 @@ def fixed_text(settings: DropoutSettings) -> str:
         f"Fixed here: {settings.n_devices} devices, {settings.target} reports wanted a round, "
         f"E{NBSP}={NBSP}{settings.epochs}, B{NBSP}={NBSP}{settings.batch_size}, "
         f"\N{GREEK SMALL LETTER ETA}{NBSP}={NBSP}{number(settings.lr)}, {settings.n_rounds} rounds "
-        "from 22:00 on. To be asked, and to go on, a device must be on Wi-Fi and not in use. Each "
-        "holds two shards of digits; the higher the correlation, the worse off are those with 8 "
-        "and 9."
+        "from 22:00 on, softmax regression. To be asked, and to go on, a device must be on Wi-Fi "
+        f"and not in use. Digits are dealt by a Dirichlet partition, \N{GREEK SMALL LETTER ALPHA}"
+        f"{NBSP}={NBSP}0.1. Correlation: how surely slow, rarely charged devices are those with "
+        "many of the last two classes. Worst client: the lowest accuracy that a client meets on "
+        "test examples in its own mix of classes."
     )
 
 

@@ -278,7 +278,7 @@ def device_log(
         story.take(event, event.time - begin)
     lines = [{"t": t - begin, "text": text} for t, text in sentences]
     if not lines:
-        lines = [{"t": 0.0, "text": "Ready: on mains, on Wi-Fi, not in use. Nobody asked."}]
+        lines = [{"t": 0.0, "text": "Ready to take part, but not asked."}]
     return {
         "id": device,
         "lines": lines,

@@ -24,7 +24,7 @@ function render({ model, el: host }) {
   const next = el("button", { type: "button", text: "\u203a", "aria-label": "Step: next round" });
   const reset = el("button", { type: "button", text: "Reset", onclick: () => ask("reset") });
   const rounds = range("Round shown");
-  const moment = range("Time in the round");
+  const moment = range("Moment in it");
   const pace = el("select", { class: "fc-input", "aria-label": "Pace" }, Object.keys(PACES).map((name) => el("option", { text: name, selected: name === "normal" })));
   const share = makeShare();
   let tabulate = () => {};
@@ -33,6 +33,7 @@ function render({ model, el: host }) {
   let index = 0;
   let time = Infinity;
   let chosen = null;
+  let ended = null; // is the round on the screen over?
   let playing = false;
   let stepping = false;
   let timer = 0;
@@ -49,13 +50,13 @@ function render({ model, el: host }) {
     root.append(
       el("div", { class: "fc-title", text: model.get("title") }),
       settings,
-      el("p", { class: "fc-note", text: model.get("fixed") }),
       transport,
       bar,
       status,
       told,
       el("div", { class: "fcd-grid" }, mapView.root, el("div", { class: "fcd-logs" }, server.root, device.root), mean.root, chartView.root),
       table.root,
+      el("p", { class: "fc-note fcd-fixed", text: model.get("fixed") }),
     );
     host.append(root);
     tabulate = table.set;
@@ -183,10 +184,8 @@ function render({ model, el: host }) {
     server.set(frame && frame.server);
     device.set(frame);
     mean.set(frame && frame.mean);
-    told.setAttribute("aria-live", playing ? "off" : "polite");
-    say(told, frame ? `Round ${frame.round}: ${frame.map.text}` : "\u00a0");
     tabulate(frame);
-    drawTiles();
+    ended = null;
     mark();
     drawRange();
     drawMoment();
@@ -210,11 +209,21 @@ function render({ model, el: host }) {
     map.at(now >= end ? Infinity : now);
     server.at(now >= end ? Infinity : now);
     device.at(now >= end ? Infinity : now);
-    mean.root.classList.toggle("fcd-waits", now < end);
+    if (ended !== now >= end) finish(now >= end);
   }
 
-  function drawTiles() {
+  // What came of a round is told when its time is over.
+  function finish(over) {
+    ended = over;
     const frame = shown();
+    root.classList.toggle("fcd-under-way", !over);
+    told.setAttribute("aria-live", playing ? "off" : "polite");
+    say(told, frame ? `Round ${frame.round}: ${over ? frame.map.text : "under way ..."}` : "\u00a0");
+    drawTiles(over ? frame : frames[index - 1] || null);
+    mark();
+  }
+
+  function drawTiles(frame) {
     const rest = model.get("blank_tiles").map((name) => ({ name, value: "\u2013", note: "" }));
     tiles.replaceChildren(
       ...(frame ? frame.tiles : rest).map((tile) =>
@@ -277,7 +286,7 @@ function render({ model, el: host }) {
     device.choose(chosen);
     mean.choose(chosen);
     const frame = shown();
-    const line = frame ? frame.map.devices[chosen].line : `Device ${chosen}`;
+    const line = frame && ended ? frame.map.devices[chosen].line : `Device ${chosen}`;
     map.map.setAttribute("aria-label", `Map of ${places.length} devices. ${line}. Arrow keys choose a device.`);
   }
 

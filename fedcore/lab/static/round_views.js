@@ -85,6 +85,7 @@ function makeDeviceLog(n, onDevice) {
   let frame = null;
   let chosen = null;
   let kinds = [];
+  let ended = true;
 
   function tell() {
     if (chosen === null || !frame) {
@@ -92,25 +93,47 @@ function makeDeviceLog(n, onDevice) {
       say(about, frame ? "Choose a device on the map." : "\u00a0");
       return say(total, "\u00a0");
     }
-    const { lines, text } = frame.logs[chosen];
+    const { lines } = frame.logs[chosen];
     log.set(lines.map(([t, words]) => ({ t, text: words, device: null, kind: "" })));
-    say(about, `${frame.map.devices[chosen].line}. It is ${kinds[chosen]}.`);
-    say(total, text || "This round cost it nothing.");
+    tellEnd();
   }
+
+  // How it ends is told when it has ended.
+  function tellEnd() {
+    if (chosen === null || !frame) return;
+    const device = frame.map.devices[chosen];
+    const end = ended ? device.line : `Device ${chosen}`;
+    say(about, `${end}. It is ${kinds[chosen]}.`);
+    say(total, ended ? frame.logs[chosen].text || "This round cost it nothing." : "\u00a0");
+  }
+
+  function name() {
+    for (let k = 0; k < n; k += 1) {
+      const known = frame && ended;
+      say(select.options[k], known ? frame.map.devices[k].line.replace("Device ", "") : `${k}`);
+    }
+  }
+
   function set(next) {
     frame = next;
     if (frame && frame.about) kinds = frame.about;
-    for (let k = 0; k < n; k += 1) {
-      say(select.options[k], frame ? frame.map.devices[k].line.replace("Device ", "") : `${k}`);
-    }
+    name();
     tell();
+  }
+
+  function at(t) {
+    log.at(t);
+    if (ended === (t === Infinity)) return;
+    ended = t === Infinity;
+    name();
+    tellEnd();
   }
   function choose(k) {
     chosen = k;
     select.value = k;
     tell();
   }
-  return { root, set, at: log.at, choose };
+  return { root, set, at, choose };
 }
 
 function makeMean(onDevice) {
@@ -121,7 +144,7 @@ function makeMean(onDevice) {
   const foot = el("tfoot");
   const table = el("table", { class: "fcd-table" }, el("thead", {}, head), body, foot);
   const box = el("div", { class: "fcd-scroll fcd-mean", tabindex: 0, role: "region", "aria-label": "Arithmetic of the weighted mean" }, table);
-  const text = el("p", { class: "fcd-about" });
+  const text = el("p", { class: "fcd-about fcd-about-mean" });
   const result = el("p", { class: "fcd-total" });
   const picker = el("span", { class: "fcd-picker" }, el("label", { for: id, text: "parameter" }), select);
   const { root, heading } = view("4  The weighted mean", text, box, result);
