@@ -136,7 +136,7 @@ def status(phase: str, run: DropoutRun) -> str:
     worst = int(np.nanargmin(last.class_accuracy))
     abandoned = sum(r.record.abandoned for r in run.rounds)
     gone = f", {abandoned} of them abandoned" if abandoned else ""
-    begin = "Done" if phase == "done" else "Stopped by you"
+    begin = {"done": "Done", "stopped": "Stopped by you", "diverged": "Stopped: it diverged"}[phase]
     return (
         f"{begin}: {count(done, 'round')}{gone}, {clock(last.spent.seconds)} of simulated time. "
         f"{percent(now['accuracy'])} of all test digits, {percent(now['worst_class'])} of the "

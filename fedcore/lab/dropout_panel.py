@@ -53,7 +53,7 @@ class DropoutPanel(LivePanel):
     ):
         self._world = DropoutWorld(train, test)
         settings = _make_settings(defaults)
-        self._world.parts(settings)  # too many devices for the data? Say it at once
+        self._world.holdings(settings)  # too many devices for the data? Say it at once
         controls = dropout_settings.make_controls(settings)
         self._scheme = dropout_settings.scheme(controls, settings, train)
         self._before: DropoutRun | None = None
@@ -129,6 +129,9 @@ class DropoutPanel(LivePanel):
             self.view = {**blank, "seq": seq, "phase": phase, "status": text}
             return
         self._result = run
+        while self._sent < len(run.rounds):  # before the view, which says how many there are
+            self._send_round(run, self._sent)
+            self._sent += 1
         self.view = {
             **blank,
             "seq": seq,
@@ -138,9 +141,6 @@ class DropoutPanel(LivePanel):
             "start": run.start,
             "status": text,
         }
-        while self._sent < len(run.rounds):
-            self._send_round(run, self._sent)
-            self._sent += 1
 
     def _send_round(self, run: DropoutRun, index: int) -> None:
         frame = dropout_frames.frame(run, index)

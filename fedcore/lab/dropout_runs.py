@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -21,6 +21,7 @@ from fedcore.lab.round_views import Sample
 from fedcore.lab.runs import Cancelled, _stoppable
 from fedcore.models import MLP, Softmax
 from fedcore.strategies import FedAvg
+from fedcore.training import DivergedError
 
 RARE = 2  # how many of the last classes count as rare: digits 8 and 9 of MNIST
 ALPHA = 0.1  # of the Dirichlet partition: most devices hold a few digits, and unequal numbers
@@ -63,23 +64,37 @@ class Spent:
         )
 
 
+class Holdings(NamedTuple):
+    """Who holds what: the same for all settings with as many devices and the same seed."""
+
+    parts: list[np.ndarray]  # rows of the training set
+    n_examples: list[int]
+    mix: np.ndarray  # (n_devices, n_classes) the share of each class among a client's examples
+    rarity: np.ndarray  # (n_devices,) the share of the rare classes
+
+
 class DropoutWorld:
-    """The data, who holds what, and which classes are rare. Parts and fleets are remembered."""
+    """The data, who holds what, and which classes are rare."""
 
     def __init__(self, train: Dataset, test: Dataset):
         self.train, self.test = train, test
         self.model = Softmax(train.n_features, train.n_classes)
         self.rare = tuple(range(max(0, train.n_classes - RARE), train.n_classes))
-        self._parts: dict[tuple[int, int], list[np.ndarray]] = {}
+        self._held: dict[tuple[int, int], Holdings] = {}
 
-    def parts(self, settings: DropoutSettings) -> list[np.ndarray]:
+    def holdings(self, settings: DropoutSettings) -> Holdings:
         """Who holds what: a Dirichlet partition, skewed in labels and in sizes."""
         key = (settings.n_devices, settings.seed)
-        if key not in self._parts:
-            self._parts[key] = partition.dirichlet(
-                self.train.y, settings.n_devices, alpha=ALPHA, seed=settings.seed
+        if key not in self._held:
+            y = self.train.y
+            parts = partition.dirichlet(y, settings.n_devices, alpha=ALPHA, seed=settings.seed)
+            self._held[key] = Holdings(
+                parts,
+                [len(part) for part in parts],
+                skew.label_shares(y, parts, self.train.n_classes),
+                rarity(y, parts, self.rare),
             )
-        return self._parts[key]
+        return self._held[key]
 
     def fleet(self, settings: DropoutSettings) -> Fleet:
         """The fleet that the settings describe."""
@@ -90,7 +105,7 @@ class DropoutWorld:
             battery=settings.battery,
             speed_spread=settings.speed_spread,
             dropout=settings.dropout,
-            rarity=rarity(self.train.y, self.parts(settings), self.rare),
+            rarity=self.holdings(settings).rarity,
             correlation=settings.correlation,
             start_hour=START_HOUR,
             seed=settings.seed,
@@ -111,10 +126,6 @@ class DropoutWorld:
             payload=settings.payload,
         )
 
-    def mix(self, settings: DropoutSettings) -> np.ndarray:
-        """(n_devices, n_classes) the share of each class among a client's examples."""
-        return skew.label_shares(self.train.y, self.parts(settings), self.train.n_classes)
-
     def class_accuracy(self, params: np.ndarray) -> np.ndarray:
         """(n_classes,) share of the test examples of each class that are recognised."""
         return skew.class_accuracy(self.model, params, self.test)
@@ -128,7 +139,7 @@ class DropoutWorld:
         steps = federated_rounds(
             _stoppable(self.model, cancelled),
             self.train,
-            self.parts(settings),
+            self.holdings(settings).parts,
             self.test,
             n_rounds=settings.n_rounds,
             local=LocalSGD(settings.epochs, settings.batch_size, settings.lr),
@@ -137,7 +148,7 @@ class DropoutWorld:
             fleet=self.fleet(settings),
             plan=self.plan(settings),
         )
-        mix, spent = self.mix(settings), Spent()
+        mix, spent = self.holdings(settings).mix, Spent()
         for record, new in steps:
             by_class, spent = self.class_accuracy(new), spent.plus(record)
             sample = recorder.sample(record, params, new)
@@ -178,13 +189,12 @@ def dropout_run(
 def follow(
     world: DropoutWorld, settings: DropoutSettings, cancelled: Callable[[], bool]
 ) -> Iterator[tuple[str, DropoutRun]]:
-    """The life of a run as (phase, run so far): 'running' after each round, then once 'done'."""
-    parts = world.parts(settings)
-    start = accuracies(world.class_accuracy(world.model.init(settings.seed)), world.mix(settings))
-    accuracy = world.model.accuracy(world.model.init(settings.seed), world.test.x, world.test.y)
-    run = DropoutRun(
-        settings, [len(p) for p in parts], world.fleet(settings), {**start, "accuracy": accuracy}
-    )
+    """The life of a run as (phase, run so far): 'running' after each round, then once 'done', or
+    'diverged' if that happens after the first round."""
+    held, params = world.holdings(settings), world.model.init(settings.seed)
+    start = accuracies(world.class_accuracy(params), held.mix)
+    start["accuracy"] = world.model.accuracy(params, world.test.x, world.test.y)
+    run = DropoutRun(settings, held.n_examples, world.fleet(settings), start)
     try:
         for done in world.rounds(settings, cancelled):
             if cancelled():
@@ -193,6 +203,10 @@ def follow(
             yield ("running" if len(run.rounds) < settings.n_rounds else "done"), run
     except Cancelled:
         return
+    except DivergedError:
+        if not run.rounds:
+            raise
+        yield "diverged", run
 
 
 def accuracies(by_class: np.ndarray, mix: np.ndarray) -> dict[str, float]:

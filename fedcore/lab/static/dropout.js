@@ -206,9 +206,7 @@ function render({ model, el: host }) {
     const now = Math.min(time, end);
     const share = end > 0 ? Math.round((1000 * now) / end) : 1000;
     moment.set(frame ? share : 0, 1000, frame ? `${clockText(now)} of ${clockText(end)}` : "\u2013");
-    map.at(now >= end ? Infinity : now);
-    server.at(now >= end ? Infinity : now);
-    device.at(now >= end ? Infinity : now);
+    for (const part of [map, server, device, mean]) part.at(now >= end ? Infinity : now);
     if (ended !== now >= end) finish(now >= end);
   }
 

@@ -152,6 +152,7 @@ function makeMean(onDevice) {
   const heads = ["device", "n\u2096", "share of asked", "weight in mean", "value w\u2096", "weight \u00d7 value"];
   for (const name of heads) head.append(el("th", { scope: "col", text: name }));
   let mean = null;
+  let over = true;
   let chosen = null;
   const exact = (v) => (v < 0 ? `\u2212${Math.abs(v).toFixed(6)}` : v.toFixed(6));
   const share = (v) => v.toFixed(4);
@@ -168,10 +169,19 @@ function makeMean(onDevice) {
     body.replaceChildren(...mean.rows.map((row) => drawRow(row, i)));
     const cells = [mean.n_used.toLocaleString("en"), share(mean.rows.reduce((sum, row) => sum + row.before, 0)), share(mean.rows.reduce((sum, row) => sum + row.after, 0)), "", mean.sums ? exact(mean.sums[i]) : "\u2013"];
     foot.replaceChildren(el("tr", {}, el("th", { scope: "row", text: "sum" }), cells.map((c) => el("td", { text: c }))));
-    say(text, mean.text);
     const was = `It was ${exact(mean.before[i])} before the round.`;
     say(result, mean.sums ? `The sum is the new value: the model now holds ${exact(mean.after[i])}. ${was}` : `The model still holds ${exact(mean.after[i])}.`);
+    tell();
     mark();
+  }
+
+  function tell() {
+    say(text, mean ? (over ? mean.text : "The mean is taken when the round closes.") : "\u00a0");
+  }
+
+  function at(t) {
+    over = t === Infinity;
+    tell();
   }
 
   function drawRow(row, i) {
@@ -197,5 +207,5 @@ function makeMean(onDevice) {
     chosen = k;
     mark();
   }
-  return { root, set, choose };
+  return { root, set, at, choose };
 }
