@@ -142,8 +142,8 @@ def _charges(habits, seed, device, day) -> list[tuple[np.ndarray, np.ndarray, np
     day_index = day.astype(np.int64)
     topup = 7 + 13 * uniform(seed, TOPUP_AT, device, day_index)
     long = 0.5 + 4 * uniform(seed, TOPUP_LONG, device, day_index)
-    plug = habits.plug_hour + 0.5 * normal(seed, PLUG, device, day_index).clip(-2, 2)
-    unplug = habits.unplug_hour + 0.5 * normal(seed, UNPLUG, device, day_index).clip(-2, 2)
+    plug = habits.plug_hour - 1 + 2 * uniform(seed, PLUG, device, day_index)
+    unplug = habits.unplug_hour - 1 + 2 * uniform(seed, UNPLUG, device, day_index)
     is_long = uniform(seed, NIGHT, device, day_index) < habits.p_charge
     is_short = uniform(seed, TOPUP, device, day_index) < habits.p_topup
     base = day * DAY

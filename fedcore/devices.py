@@ -261,9 +261,10 @@ class Fleet:
         return cond.battery(habits, self.seed, devices, clock, since, level)
 
     def _at(self, time, devices):
-        devices = np.arange(len(self)) if devices is None else np.atleast_1d(devices)
-        habits = self.habits if len(devices) == len(self) else self.habits.take(devices)
-        if len(devices) == len(self) and not np.array_equal(devices, np.arange(len(self))):
+        if devices is None:
+            devices, habits = np.arange(len(self)), self.habits
+        else:
+            devices = np.atleast_1d(devices)
             habits = self.habits.take(devices)
         return devices, habits, np.broadcast_to(self.clock(time), len(devices))
 

@@ -35,7 +35,8 @@ class RoundPlan:
     "partial", who would be late trains fewer epochs, at least one, and sends what it has.
     require: the conditions of which a device must fulfil all, to be asked and to go on;
     min_battery: percent below which it isn't asked. weighting: "examples", n_k; or
-    "inverse_propensity", n_k over the estimated probability that k's report is used.
+    "inverse_propensity", n_k over the probability that k's report is used: ``propensity``, (n,)
+    numbers in (0, 1], if it is known; otherwise counted, see ``estimated_propensity``.
     pause: seconds between rounds. payload: bytes of a model on the wire; default: the model's own.
 
     The round also closes as soon as ``target`` reports are in, or nobody is working any more.
@@ -50,6 +51,7 @@ class RoundPlan:
     require: tuple[str, ...] = ("charging", "wifi", "idle")
     min_battery: float = 0.0
     weighting: str = "examples"
+    propensity: tuple[float, ...] | None = None
     pause: float = 0.0
     payload: int | None = None
 
@@ -66,6 +68,8 @@ class RoundPlan:
         _one_of("stragglers", self.stragglers, ("cut", "partial"))
         _one_of("weighting", self.weighting, ("examples", "inverse_propensity"))
         check_conditions(self.require)
+        for k, p in enumerate(self.propensity or ()):
+            as_real(f"propensity[{k}]", p, 0, 1, include_low=False)
 
     @property
     def asked(self) -> int:
@@ -176,6 +180,10 @@ def simulate_round(
     n_examples: (n,) of each device's client. epochs: local epochs asked for. payload: bytes of a
     model, or a Payload. Everything random follows from (seed, round) and from the fleet's own seed.
     """
+    if plan.propensity is not None and len(plan.propensity) != len(fleet):
+        raise ValueError(
+            f"propensity must hold {len(fleet)} numbers, one a device, got {len(plan.propensity)}"
+        )
     begin = memory.clock
     why = fleet.missing(
         begin, round, require=plan.require, min_battery=plan.min_battery, memory=memory
@@ -210,9 +218,10 @@ def start_work(fleet, plan, devices, n_examples, epochs, payload, begin, round, 
     if len(devices) == 0:
         return []
     payload = payload if isinstance(payload, Payload) else Payload(payload, payload)
-    courses = _courses(fleet, plan, devices, n_examples, epochs, payload, begin, round, memory)
     levels = fleet.battery(begin, devices, memory)
     charging = fleet.conditions(begin, devices).charging
+    power = (levels, charging)
+    courses = _courses(fleet, plan, devices, n_examples, epochs, payload, begin, round, power)
     crew = []
     for i, device in enumerate(devices.tolist()):
         work = Working(fleet, device, begin, courses[i], payload)
@@ -230,7 +239,7 @@ def _choose(eligible: np.ndarray, asked: int, seed: int, round: int) -> np.ndarr
     return np.sort(rng.choice(eligible, size=m, replace=False)) if m else eligible[:0]
 
 
-def _courses(fleet, plan, devices, n_examples, epochs, payload, begin, round, memory):
+def _courses(fleet, plan, devices, n_examples, epochs, payload, begin, round, power):
     """Durations, epochs and death of each asked device."""
     key = np.int64(round)
     pace = np.exp(fleet.jitter * cond.normal(fleet.seed, cond.SPEED, devices, key))
@@ -243,17 +252,17 @@ def _courses(fleet, plan, devices, n_examples, epochs, payload, begin, round, me
         fits = np.floor((plan.window - down - up) / epoch * (1 - 1e-9)).clip(-1, epochs)
         done = np.where(fits >= 1, fits, epochs).astype(int)
     train = done * epoch
-    death, cause = _deaths(fleet, plan, devices, down, train, up, begin, round, memory)
+    death, cause = _deaths(fleet, plan, devices, (down, train, up), begin, round, power)
     return [
         Course((float(d), float(t), float(u)), int(e), float(x), c)
         for d, t, u, e, x, c in zip(down, train, up, done, death, cause, strict=True)
     ]
 
 
-def _deaths(fleet, plan, devices, down, train, up, begin, round, memory):
+def _deaths(fleet, plan, devices, steps, begin, round, power):
     """(seconds until each device dies, inf if it doesn't; why)."""
     key = np.int64(round)
-    total = down + train + up
+    total = sum(steps)
     crashes = cond.uniform(fleet.seed, cond.CRASH, devices, key) < fleet.dropout[devices]
     when = total * cond.uniform(fleet.seed, cond.CRASH_AT, devices, key)
     death = np.where(crashes, when, np.inf)
@@ -261,7 +270,7 @@ def _deaths(fleet, plan, devices, down, train, up, begin, round, memory):
     for lost, name in _losses(fleet, plan, devices, total, begin):
         earlier = lost < death
         death, cause = np.where(earlier, lost, death), np.where(earlier, name, cause)
-    empty = _battery_ends(fleet, devices, down, train, begin, memory)
+    empty = _battery_ends(fleet, devices, steps, *power)
     earlier = empty < death
     death, cause = np.where(earlier, empty, death), np.where(earlier, "battery", cause)
     return np.where(death < total, death, np.inf), cause
@@ -270,6 +279,8 @@ def _deaths(fleet, plan, devices, down, train, up, begin, round, memory):
 def _losses(fleet, plan, devices, total, begin):
     """For each required condition, seconds until it no longer holds; looked at every 30 s, or
     at 200 moments if the work takes longer."""
+    if not plan.require:
+        return
     steps = int(min(200, max(2, math.ceil(total.max() / 30.0))))
     moments = total[:, None] * (np.arange(1, steps + 1) / steps)
     many = np.repeat(devices, steps)
@@ -281,12 +292,12 @@ def _losses(fleet, plan, devices, total, begin):
         yield np.where(gone.any(axis=1), lost, np.inf), name
 
 
-def _battery_ends(fleet, devices, down, train, begin, memory):
+def _battery_ends(fleet, devices, steps, level, charging):
     """Seconds until the battery of a device that isn't charging is empty; inf if it never is."""
-    draining = ~fleet.conditions(begin, devices).charging & ~fleet.habits.mains[devices]
+    down, train, _ = steps
+    draining = ~charging & ~fleet.habits.mains[devices]
     if not draining.any():
         return np.full(len(devices), np.inf)
-    level = fleet.battery(begin, devices, memory)
     percent = 100 / np.where(fleet.capacity[devices] > 0, fleet.capacity[devices], np.inf)
     idle = fleet.habits.drain[devices] / cond.HOUR
     radio = idle + percent * fleet.watts_radio[devices]
@@ -369,7 +380,9 @@ def _conclude(events, reports, close, n_asked, n_examples, plan, round, memory) 
 def _weights(plan, clients, n_examples, memory) -> np.ndarray:
     raw = n_examples[clients].astype(np.float64)
     if plan.weighting == "inverse_propensity":
-        raw = raw / estimated_propensity(memory, plan.target)[clients]
+        known = plan.propensity and np.asarray(plan.propensity, dtype=np.float64)
+        chances = estimated_propensity(memory, plan.target) if known is None else known
+        raw = raw / chances[clients]
     return raw / raw.sum()
 
 
