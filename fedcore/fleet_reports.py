@@ -61,10 +61,8 @@ class FleetServer:
             memory=memory,
         )
         n_examples = self.n_examples[out.clients]
-        plain = self.plan.weighting == "examples"
         spent = totals(out.events) | {"abandoned": out.abandoned, "events": out.events}
-        weights = n_examples if plain else out.weights
-        return Reports(out.clients, n_examples, weights, out.epochs, spent), out.memory
+        return Reports(out.clients, n_examples, out.raw_weights, out.epochs, spent), out.memory
 
 
 @dataclass(frozen=True)

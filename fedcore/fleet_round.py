@@ -84,7 +84,8 @@ class Outcome:
     events: tuple[Event, ...]
     clients: np.ndarray  # (m,) int64, ascending
     epochs: np.ndarray  # (m,) int64, local epochs that each did
-    weights: np.ndarray  # (m,) float64, they sum to 1
+    raw_weights: np.ndarray  # (m,) n_k, int64, or n_k over its propensity, float64
+    weights: np.ndarray  # (m,) float64, the same divided by their sum
     abandoned: bool
     memory: Memory  # for the next round
 
@@ -136,9 +137,8 @@ class Working:
 
     def event(self, kind: str, time: float, round: int, **more) -> Event:
         """The event that ends the current step at ``time``, with what the step has cost."""
-        seconds = time - self.step_begun
-        whole = self.course.seconds[self.step]
-        part = 1.0 if seconds >= whole else seconds / whole
+        seconds, whole = time - self.step_begun, self.course.seconds[self.step]
+        part = 1.0 if kind == STEPS[self.step][1] else min(1.0, seconds / whole)
         joules = seconds * float(self.watts[self.step])
         return Event(
             time=time,
@@ -150,9 +150,7 @@ class Working:
             bytes_up=int(part * self.payload.up) if self.step == 2 else 0,
             joules=joules,
             battery=self._spend(seconds, joules),
-            epochs=(int(part * self.course.epochs + 1e-9), self.course.epochs)[part == 1.0]
-            if self.step == 1
-            else self.course.epochs * (self.step == 2),
+            epochs=int((0, part, 1)[self.step] * self.course.epochs),
             **more,
         )
 
@@ -361,9 +359,10 @@ def _conclude(events, reports, close, n_asked, n_examples, plan, round, memory) 
         events += [Event(close, round, "unused", int(k), reason="abandoned") for k in clients]
         reason = "nobody" if n_asked == 0 else "too_few"
         events.append(Event(close, round, "round_abandoned", reason=reason))
-        clients, weights = clients[:0], np.empty(0)
+        clients, raw, weights = clients[:0], np.empty(0), np.empty(0)
     else:
-        weights = _weights(plan, clients, n_examples, memory)
+        raw = _raw_weights(plan, clients, n_examples, memory)
+        weights = raw / raw.sum()
         events += [
             Event(close, round, "used", int(k), weight=float(w))
             for k, w in zip(clients, weights, strict=True)
@@ -374,16 +373,16 @@ def _conclude(events, reports, close, n_asked, n_examples, plan, round, memory) 
     used[clients] += 1
     memory = replace(memory, used=used, rounds=memory.rounds + 1, clock=close + plan.pause)
     epochs = np.array([epochs_of[k] for k in clients.tolist()], dtype=np.int64)
-    return Outcome(tuple(events), clients, epochs, weights, abandoned, memory)
+    return Outcome(tuple(events), clients, epochs, raw, weights, abandoned, memory)
 
 
-def _weights(plan, clients, n_examples, memory) -> np.ndarray:
-    raw = n_examples[clients].astype(np.float64)
+def _raw_weights(plan, clients, n_examples, memory) -> np.ndarray:
+    raw = n_examples[clients]
     if plan.weighting == "inverse_propensity":
         known = plan.propensity and np.asarray(plan.propensity, dtype=np.float64)
         chances = estimated_propensity(memory, plan.target) if known is None else known
         raw = raw / chances[clients]
-    return raw / raw.sum()
+    return raw
 
 
 def estimated_propensity(memory: Memory, target: int) -> np.ndarray:
