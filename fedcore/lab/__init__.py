@@ -1,6 +1,8 @@
 """What a lesson puts on the screen. Only here are ipywidgets and anywidget imported."""
 
 from fedcore.lab import progress
+from fedcore.lab.attack_panel import AttackPanel
+from fedcore.lab.attack_runs import AttackSettings, attack_run
 from fedcore.lab.chart import LineChart
 from fedcore.lab.digit import DigitPad, center_digit
 from fedcore.lab.dropout_panel import DropoutPanel
@@ -18,6 +20,8 @@ from fedcore.lab.quiz import quiz
 from fedcore.lab.runs import RunSettings, panel_run
 
 __all__ = [
+    "AttackPanel",
+    "AttackSettings",
     "DigitPad",
     "DropoutPanel",
     "DropoutRound",
@@ -29,6 +33,7 @@ __all__ = [
     "PrivacySettings",
     "RunSettings",
     "aggregation_log",
+    "attack_run",
     "center_digit",
     "data_frame",
     "dropout_run",
