@@ -1,5 +1,6 @@
 # Everything a learner or a developer types. `make` alone prints this help.
-# Variables: PYTHON (the interpreter to build the environment with), LAB_ARGS (passed to JupyterLab).
+# Variables: PYTHON (the interpreter to build the environment with), LAB_ARGS (passed to JupyterLab),
+# INBOX (a folder of hand-ins to collect before grading).
 
 PYTHON  ?= python3
 VENV    := .venv
@@ -8,12 +9,14 @@ SOURCES := pyproject.toml setup.py fedcore/_kernels.pyx fedcore/_simd.h
 ROOT    := $(if $(filter 0,$(shell id -u)),--allow-root)
 
 .DEFAULT_GOAL := help
-.PHONY: help lab test lint format figures outputs bench table1 clean
+.PHONY: help lab test lint format exercises grade figures outputs bench table1 clean
 
 help:
 	@echo "make lab      set up and open the course in JupyterLab"
 	@echo "make test     set up and run every test, notebooks included"
 	@echo "make lint     check style of code and notebooks      make format   fix it"
+	@echo "make exercises  release solutions/ as exercises/, without the answers"
+	@echo "make grade    grade submitted/ (INBOX=FOLDER collects files first): gradebook, feedback, CSV"
 	@echo "make bench    time the compiled core against NumPy on this machine"
 	@echo "make table1   reproduce Table 1 of McMahan et al. 2017 (minutes)"
 	@echo "make figures  redraw the pictures of the README"
@@ -37,6 +40,12 @@ lint: $(VENV)/.test
 format: $(VENV)/.test
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+exercises: $(VENV)/.course
+	$(BIN)/python tools/make_exercises.py
+
+grade: $(VENV)/.course
+	$(BIN)/python -m fedcore.grading $(if $(INBOX),"$(INBOX)")
 
 bench: $(VENV)/.test
 	$(BIN)/python benchmarks/bench_core.py

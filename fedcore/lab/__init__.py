@@ -10,6 +10,7 @@ from fedcore.lab.dropout_runs import DropoutRound, dropout_run
 from fedcore.lab.dropout_settings import DropoutSettings
 from fedcore.lab.figure import show
 from fedcore.lab.frames import data_frame, round_frame
+from fedcore.lab.grade import grade
 from fedcore.lab.log import aggregation_log
 from fedcore.lab.network import NetworkMap, render_network_svg
 from fedcore.lab.panel import FederationPanel
@@ -37,6 +38,7 @@ __all__ = [
     "center_digit",
     "data_frame",
     "dropout_run",
+    "grade",
     "panel_run",
     "predict",
     "privacy_run",

@@ -1,0 +1,162 @@
+"""Every exercise: reference full marks, blank zero, planted wrong answers lose exactly their points
+and are told why, other ways of being right keep them. The answers stand in ``tests/answers``.
+"""
+
+import json
+import re
+import sys
+from collections import Counter
+
+import pytest
+from conftest import ROOT
+
+from fedcore import grading
+
+SOURCES = sorted((ROOT / "solutions").glob("*/*.ipynb"))
+NAMES = [path.stem for path in SOURCES]
+EXERCISES = {path.stem: grading.Exercise(path) for path in SOURCES}
+HEAD = re.compile(r'^# %% (wrong|right) (\w+)(?: loses (\S+) says "(.*)")?\n', re.M)
+
+
+def planted(name):
+    """[(kind, answer, {checks it loses}, what it is told, code)] of an exercise."""
+    text = (ROOT / "tests" / "answers" / f"{name}.py").read_text()
+    heads = list(HEAD.finditer(text))
+    ends = [head.start() for head in heads[1:]] + [len(text)]
+    return [
+        (h[1], h[2], set((h[3] or "").split(",")) - {""}, h[4] or "", text[h.end() : end])
+        for h, end in zip(heads, ends, strict=True)
+    ]
+
+
+ANSWERS = [(name, *answer) for name in NAMES for answer in planted(name)]
+
+
+def with_answer(exercise, answer, code):
+    """The cells of the reference with one answer cell exchanged."""
+    cells = []
+    for cell in exercise.cells:
+        is_it = cell["nbgrader"].get("grade_id") == answer
+        cells.append(code if is_it else cell["source"])
+    return cells
+
+
+def released(name):
+    cells = grading.read_cells(ROOT / "exercises" / name / f"{name}.ipynb")
+    return [cell["source"] for cell in cells]
+
+
+def test_the_points_of_the_course_add_up_to_a_hundred():
+    total = sum(exercise.points for exercise in EXERCISES.values())
+    assert total == 100 if len(EXERCISES) == 7 else total < 100
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_reference_earns_everything(name):
+    results = grading.grade(EXERCISES[name], [cell["source"] for cell in EXERCISES[name].cells])
+    assert [(r.check.id, r.message) for r in results if r.status != "right"] == []
+    assert sum(r.points for r in results) == EXERCISES[name].points
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_blank_earns_nothing(name):
+    results = grading.grade(EXERCISES[name], released(name))
+    assert sum(r.points for r in results) == 0
+    assert {r.status for r in results} == {"blank"}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_answer_has_three_wrong_and_three_other_right_ones(name):
+    counts = Counter((kind, answer) for kind, answer, *_ in planted(name))
+    asked = {answer for check in EXERCISES[name].checks for answer in check.answers}
+    assert {(kind, answer) for kind, answer in counts} == {
+        (kind, answer) for kind in ("wrong", "right") for answer in asked
+    }
+    assert min(counts.values()) >= 3
+    lost = set().union(*(loses for kind, _, loses, *_ in planted(name) if kind == "wrong"))
+    assert lost == {check.id for check in EXERCISES[name].checks}, "a check that nothing fails"
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "answer", "loses", "says", "code"),
+    ANSWERS,
+    ids=[f"{a[0]}-{a[2]}-{a[1]}-{i}" for i, a in enumerate(ANSWERS)],
+)
+def test_planted_answers(name, kind, answer, loses, says, code):
+    exercise = EXERCISES[name]
+    cells = with_answer(exercise, answer, code)
+    assert (kind == "wrong") == bool(loses)
+    mine = [check for check in exercise.checks if answer in check.answers]
+    results = grading.grade(exercise, cells, only={check.id for check in mine})
+    assert {r.check.id for r in results if r.points < r.check.points} == loses, results
+    if loses:
+        assert says
+        assert any(says in r.message for r in results), [r.message for r in results]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_points_stand_beside_each_task(name):
+    notebook = json.loads((ROOT / "exercises" / name / f"{name}.ipynb").read_text())
+    prose = "".join(
+        "".join(cell["source"]) + "\n"
+        for cell in notebook["cells"]
+        if cell["cell_type"] == "markdown"
+    )
+    tasks = [int(n) for n in re.findall(r"^## Task \d+ \((\d+) points?\)", prose, re.M)]
+    assert sum(tasks) == EXERCISES[name].points
+    assert re.search(rf"\*{EXERCISES[name].points} points ", prose)
+
+
+# --------------------------------------------------------------------------------- the release
+
+
+def test_exercises_are_what_the_sources_give(tmp_path):
+    """Byte for byte, and no file more or less; ``make exercises`` repairs it."""
+    sys.path.insert(0, str(ROOT / "tools"))
+    try:
+        from make_exercises import release
+    finally:
+        sys.path.pop(0)
+    release(tmp_path)
+    fresh = {p.relative_to(tmp_path): p.read_bytes() for p in tmp_path.rglob("*") if p.is_file()}
+    folder = ROOT / "exercises"
+    kept = {
+        p.relative_to(folder): p.read_bytes()
+        for p in folder.rglob("*")
+        if p.is_file() and ".ipynb_checkpoints" not in p.parts
+    }
+    assert kept == fresh, "run `make exercises`"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_nothing_leaks_into_the_release(name):
+    """No line of a solution, a hidden test or a planted answer, in cells, outputs or metadata."""
+    text = (ROOT / "exercises" / name / f"{name}.ipynb").read_text()
+    notebook = json.loads(text)
+    assert "HIDDEN TESTS" not in text
+    assert "BEGIN SOLUTION" not in text
+    assert all(not cell.get("outputs") for cell in notebook["cells"])
+    known = {"nbgrader", "editable", "deletable"}
+    assert all(set(cell["metadata"]) <= known for cell in notebook["cells"])
+    shown = {line.strip() for line in json_lines(notebook)}
+    for cell in EXERCISES[name].cells:
+        for begin, end in (("BEGIN SOLUTION", "END SOLUTION"), ("BEGIN HIDDEN", "END HIDDEN")):
+            for secret in re.findall(rf"### {begin}.*?\n(.*?)### {end}", cell["source"], re.S):
+                lines = {line.strip() for line in secret.splitlines()}
+                leaked = {line for line in lines & shown if len(line) > 12}
+                assert leaked == set(), cell["nbgrader"]
+
+
+def json_lines(value):
+    """Every line of every text in a JSON value."""
+    if isinstance(value, str):
+        yield from value.splitlines()
+    elif isinstance(value, list | dict):
+        for item in value if isinstance(value, list) else value.values():
+            yield from json_lines(item)
+
+
+def test_a_check_is_named_by_what_it_checks():
+    titles = [check.title for exercise in EXERCISES.values() for check in exercise.checks]
+    assert len(set(titles)) == len(titles)
+    assert min(map(len, titles)) > 10
