@@ -126,6 +126,8 @@ def test_weights_are_shown_before_and_after_the_drop():
     assert [rows[k]["after"] for k in range(4)] == [0.25, 0.75, 0.0, 0.0]
     assert rows[2]["values"] is rows[2]["parts"] is None
     assert rows[1]["parts"] == [3.0, 0.75]
+    assert [rows[k]["arrived"] for k in range(4)] == [7.0, 12.0, None, None]
+    assert [rows[k]["end"] for k in range(4)] == [20.0, 20.0, 9.0, 20.0]
     assert view["sums"] == list(SAMPLE.after)
     assert spaced(view["text"]) == (
         "2 devices with 60.0 % of the examples are missing: the weights of the others are divided "

@@ -63,7 +63,7 @@ def about(run: DropoutRun, device: int) -> str:
     """What a device is, whatever the round: its kind, its speed, its data."""
     name, speed = run.fleet.kind[device], run.fleet.speed[device]
     examples = count(run.n_examples[device], "example")
-    return f"a {name}, {number(speed)} examples a second, holds {examples}"
+    return f"a {name}, trains {speed:,.0f} examples a second, holds {examples}"
 
 
 def point(done: DropoutRound) -> dict[str, float]:

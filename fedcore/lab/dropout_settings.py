@@ -94,6 +94,22 @@ LABELS: dict[str, tuple[str, tuple[Any, ...]]] = {
     "stragglers": ("Stragglers", STRAGGLERS),
     "weighting": ("Weights of the mean", tuple(WEIGHTING)),
 }
+HELP = {
+    "charging": "Share of days on which a phone or sensor gets its long charge",
+    "wifi": "Share of phones with Wi-Fi at home; the others are rarely asked",
+    "battery": "Capacity, as a share of a new battery's: a small one is soon below 50 %",
+    "speed_spread": "Sigma of the logarithm of the computing speed: 0, all phones are alike",
+    "dropout": "Probability that a device crashes or loses the connection within a round",
+    "window": "Seconds from asking until the server closes the round and cuts who still works",
+    "over_selection": "Devices asked, in per cent of the reports wanted",
+    "correlation": "How surely slow, rarely charged devices hold the last two classes",
+    "payload": "Bytes of a model on the wire, each way; as it is: of the model trained here",
+    "pause": "From the end of a round to the next: the hours of the night pass",
+    "seed": "Another fleet, other data on each device, another selection",
+    "power": "Only devices with at least half a battery, or only those that charge",
+    "stragglers": "Whoever would be late is cut, or does fewer epochs and sends what it has",
+    "weighting": "Examples, or examples over the estimated chance that the report is used",
+}
 CHOICES = ("power", "stragglers", "weighting")
 
 
@@ -127,6 +143,7 @@ class DropoutControl(Control):
             "symbol": "",
             "kind": self.kind,
             "texts": texts,
+            "help": HELP[self.name],
         }
 
 

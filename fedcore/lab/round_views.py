@@ -66,6 +66,12 @@ class Story:
     epochs: int = 0
     weight: float = 0.0
 
+    @property
+    def arrived_at(self) -> float | None:
+        """When its report was with the server; None if it never was."""
+        whole = len(self.steps) == len(STAGES) and not self.stage
+        return self.steps[-1][2] if whole else None
+
     def take(self, event: Event, t: float) -> None:
         """Take in the device's next event, ``t`` seconds after the round began."""
         self.bytes_down += event.bytes_down
@@ -321,10 +327,11 @@ class Sample:
 def mean_view(events: Sequence[Event], n_examples: Sequence[int], sample: Sample) -> dict[str, Any]:
     """{names, before, rows, sums, after, n_asked, n_used, weights_before, weights_after}.
 
-    n_examples: of every device. rows: one for each device that was asked, with its examples, its
-    weight among all asked ("before": as if nobody had dropped out), its weight in the mean
-    ("after"), its values of the parameters and each value times its weight; None where no report
-    was used. sums: of these products, summed in float64; ``after`` is what the model really holds.
+    n_examples: of every device. rows: one for each device that was asked, with the times of its
+    report and of its end, its examples, its weight among all asked ("before": as if nobody had
+    dropped out), its weight in the mean ("after"), its values of the parameters and each value
+    times its weight; None where no report was used. sums: of these products, summed in float64;
+    ``after`` is what the model really holds.
     """
     told = [s for s in stories(events, len(n_examples)) if s.asked_at is not None]
     total = sum(n_examples[s.device] for s in told)
@@ -349,6 +356,8 @@ def _row(story: Story, n: int, total: int, values: Sequence[float] | None) -> di
     return {
         "id": story.device,
         "outcome": story.outcome,
+        "arrived": story.arrived_at,
+        "end": story.ended_at,
         "n": n,
         "before": n / total,
         "after": story.weight,

@@ -17,6 +17,7 @@ function render({ model, el: host }) {
   const tiles = el("div", { class: "fc-tiles" });
   const status = el("div", { class: "fc-status", role: "status", "aria-atomic": "true" });
   const told = el("p", { class: "fcd-round-text", role: "status", "aria-atomic": "true" });
+  const heard = el("div", { class: "fc-hidden", role: "status" }); // the device just chosen
   const bar = el("div", { class: "fc-bar" }, el("span"));
   const controls = model.get("controls").map(makeControl);
   const play = el("button", { type: "button", class: "fc-primary fcd-play", text: "\u25b6 Play" });
@@ -54,6 +55,7 @@ function render({ model, el: host }) {
       bar,
       status,
       told,
+      heard,
       el("div", { class: "fcd-grid" }, mapView.root, el("div", { class: "fcd-logs" }, server.root, device.root), mean.root, chartView.root),
       table.root,
       el("p", { class: "fc-note fcd-fixed", text: model.get("fixed") }),
@@ -81,6 +83,7 @@ function render({ model, el: host }) {
     const at = model.get("request").values[control.name];
     const changed = (i) => ask("run", { [control.name]: i });
     const made = control.kind === "choice" ? segments(newId(control.name), control.label, control.texts, at, changed) : stops({ ...control, index: at }, changed);
+    made.root.title = control.help;
     return { ...made, name: control.name };
   }
 
@@ -127,6 +130,7 @@ function render({ model, el: host }) {
     index = 0;
     time = playing ? 0 : Infinity;
     stepping = false;
+    rest = 0;
     draw();
     live(false, "Starting with the new settings ...");
     root.setAttribute("aria-busy", "true");
@@ -275,6 +279,8 @@ function render({ model, el: host }) {
   function choose(id) {
     chosen = id;
     mark();
+    const frame = shown();
+    say(heard, frame && ended ? frame.map.devices[id].line : `Device ${id}`);
   }
 
   function mark() {

@@ -152,6 +152,8 @@ function makeMean(onDevice) {
   const heads = ["device", "n\u2096", "share of asked", "weight in mean", "value w\u2096", "weight \u00d7 value"];
   for (const name of heads) head.append(el("th", { scope: "col", text: name }));
   let mean = null;
+  let rows = [];
+  let now = Infinity;
   let over = true;
   let chosen = null;
   const exact = (v) => (v < 0 ? `\u2212${Math.abs(v).toFixed(6)}` : v.toFixed(6));
@@ -161,13 +163,16 @@ function makeMean(onDevice) {
   function draw() {
     const i = Math.max(0, select.selectedIndex);
     if (!mean) {
+      rows = [];
       body.replaceChildren();
       foot.replaceChildren();
       say(text, "\u00a0");
       return say(result, "\u00a0");
     }
-    body.replaceChildren(...mean.rows.map((row) => drawRow(row, i)));
-    const cells = [mean.n_used.toLocaleString("en"), share(mean.rows.reduce((sum, row) => sum + row.before, 0)), share(mean.rows.reduce((sum, row) => sum + row.after, 0)), "", mean.sums ? exact(mean.sums[i]) : "\u2013"];
+    rows = mean.rows.map((row) => drawRow(row, i));
+    body.replaceChildren(...rows.map((row) => row.node));
+    const total = (name) => share(mean.rows.reduce((sum, row) => sum + row[name], 0));
+    const cells = [mean.n_used.toLocaleString("en"), total("before"), total("after"), "", mean.sums ? exact(mean.sums[i]) : "\u2013"];
     foot.replaceChildren(el("tr", {}, el("th", { scope: "row", text: "sum" }), cells.map((c) => el("td", { text: c }))));
     const was = `It was ${exact(mean.before[i])} before the round.`;
     say(result, mean.sums ? `The sum is the new value: the model now holds ${exact(mean.after[i])}. ${was}` : `The model still holds ${exact(mean.after[i])}.`);
@@ -180,17 +185,37 @@ function makeMean(onDevice) {
   }
 
   function at(t) {
+    now = t;
     over = t === Infinity;
+    for (const row of rows) row.become(t);
     tell();
   }
 
   function drawRow(row, i) {
     const gone = row.values === null;
     const words = { died: "died", late: "cut", unused: "not needed" }[row.outcome] || "";
-    const cells = [row.n.toLocaleString("en"), share(row.before), gone ? "0" : share(row.after), gone ? words : exact(row.values[i]), gone ? "\u2013" : exact(row.parts[i])];
-    const node = el("tr", { class: gone ? "fcd-gone" : "", "data-id": row.id }, el("th", { scope: "row" }, stateMark(row.outcome), el("span", { text: row.id })), cells.map((c) => el("td", { text: c })));
+    const name = el("th", { scope: "row" });
+    const value = el("td");
+    const node = el("tr", { "data-id": row.id }, name, el("td", { text: row.n.toLocaleString("en") }), el("td", { text: share(row.before) }));
+    const after = el("td");
+    const part = el("td");
+    node.append(after, value, part);
     node.addEventListener("click", () => onDevice(row.id));
-    return node;
+    // A row fills as its report arrives; its weight is known when the round closes.
+    let state = "";
+    const become = (t) => {
+      const now = t >= row.end ? row.outcome : row.arrived !== null && t >= row.arrived ? "arrived" : "asked";
+      if (now === state) return;
+      state = now;
+      const ended = now === row.outcome;
+      name.replaceChildren(stateMark(now), el("span", { text: row.id }));
+      node.classList.toggle("fcd-gone", gone && ended);
+      say(after, ended ? (gone ? "0" : share(row.after)) : "");
+      say(value, gone ? (ended ? words : "") : now === "asked" ? "" : exact(row.values[i]));
+      say(part, ended ? (gone ? "\u2013" : exact(row.parts[i])) : "");
+    };
+    become(now);
+    return { node, become };
   }
 
   function mark() {
