@@ -128,7 +128,10 @@ def test_a_run_is_given_up_between_two_clients_of_one_round(monkeypatch):
     monkeypatch.setattr(
         fc.training._Job,
         "train",
-        lambda job, part, client, out: (original(job, part, client, out), trained.append(client)),
+        lambda job, part, client, *rest: (
+            original(job, part, client, *rest),
+            trained.append(client),
+        ),
     )
     settings = RunSettings(n_clients=50, fraction=1.0, n_rounds=1)
     steps = World(train, test).rounds(settings, cancelled=lambda: next(asked) > 20)

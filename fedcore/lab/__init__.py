@@ -3,6 +3,7 @@
 from fedcore.lab import progress
 from fedcore.lab.attack_panel import AttackPanel
 from fedcore.lab.attack_runs import AttackSettings, attack_run
+from fedcore.lab.challenge import Challenge
 from fedcore.lab.chart import LineChart
 from fedcore.lab.digit import DigitPad, center_digit
 from fedcore.lab.dropout_panel import DropoutPanel
@@ -23,6 +24,7 @@ from fedcore.lab.runs import RunSettings, panel_run
 __all__ = [
     "AttackPanel",
     "AttackSettings",
+    "Challenge",
     "DigitPad",
     "DropoutPanel",
     "DropoutRound",

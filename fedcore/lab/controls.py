@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from fedcore._validate import describe
-from fedcore.lab.runs import RunSettings, World
+from fedcore.lab.runs import KNOBS, RunSettings, World
 from fedcore.lab.summary import SYMBOLS, setting_text
 
 
@@ -19,6 +19,7 @@ class Control:
     label: str
     kind: str  # "stops": a slider; "choice": buttons of which one is on
     values: tuple[Any, ...]
+    needs: str = ""  # the split without which it does nothing; it is then switched off
 
     def position(self, value: Any) -> int:
         """Where ``value`` stands on the slider; ValueError if it has no place there."""
@@ -37,6 +38,7 @@ class Control:
             "label": self.label,
             "symbol": symbol,
             "kind": self.kind,
+            "needs": self.needs,
             "texts": [setting_text(self.name, value) for value in self.values],
         }
 
@@ -48,6 +50,8 @@ CONTROLS: dict[str, tuple[str, tuple[Any, ...]]] = {
     "batch_size": ("Batch size", (1, 5, 10, 20, 50, 100, 200, None)),
     "lr": ("Learning rate", (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0)),
     "split": ("Who holds what", ()),
+    "alpha": ("Dirichlet", (0.01, 0.03, 0.1, 0.3, 1.0, 10.0, 100.0)),
+    "shards_per_client": ("Shards per client", (1, 2, 3, 5, 10)),
     "model": ("Model", ()),
     "strategy": ("Server", ()),
     "n_rounds": ("Rounds", (5, 10, 20, 50, 100)),
@@ -85,4 +89,5 @@ def _control(name, settings, stops, known) -> Control:
         values = (*values, default)
         if known is None:
             values = tuple(sorted(values, key=lambda v: (v is None, v or 0)))
-    return Control(name, label, "stops" if known is None else "choice", values)
+    needs = next((split for split, knob in KNOBS.items() if knob == name), "")
+    return Control(name, label, "stops" if known is None else "choice", values, needs)

@@ -11,9 +11,21 @@ import traitlets
 from fedcore._validate import as_real, describe
 from fedcore.datasets import Dataset
 from fedcore.lab import summary
+from fedcore.lab.challenge import Challenge
 from fedcore.lab.controls import CONTROLS, make_controls
+from fedcore.lab.holdings import Holdings
 from fedcore.lab.live import LivePanel
-from fedcore.lab.runs import MODELS, SPLITS, STRATEGIES, Curve, RunSettings, World, follow
+from fedcore.lab.runs import (
+    KNOBS,
+    MODELS,
+    SKEWS,
+    SPLITS,
+    STRATEGIES,
+    Curve,
+    RunSettings,
+    World,
+    follow,
+)
 from fedcore.lab.style import css, esm
 
 
@@ -21,12 +33,15 @@ class FederationPanel(LivePanel):
     """A panel whose sliders retrain a federation as they move; put it last in a cell.
 
     train, test: Datasets. show: the settings that get a control, in this order, of n_clients,
-    fraction, epochs, batch_size, lr, split, model, strategy, n_rounds, seed; the others keep their
-    default and are listed. target: an accuracy in (0, 1] to be marked, None for none. splits,
-    models, strategies: further names for those settings, {name: function (y, n_clients, seed=) ->
-    parts}, {name: function (n_features, n_classes) -> model}, {name: strategy}. stops: other
-    positions of a slider, {setting: values}. defaults: initial settings, as in RunSettings, for
-    example ``epochs=5``. title: the panel's heading; height: of the chart, in pixels.
+    fraction, epochs, batch_size, lr, split, alpha, shards_per_client, model, strategy, n_rounds,
+    seed; the others keep their default and are listed. With alpha or shards_per_client the splits
+    are IID, Dirichlet and shards. target: an accuracy in (0, 1] to be marked, None for none.
+    splits, models, strategies: further names for those settings, {name: function (y, n_clients,
+    seed=) -> parts}, {name: function (n_features, n_classes) -> model}, {name: strategy}. stops:
+    other positions of a slider, {setting: values}. defaults: initial settings, as in RunSettings,
+    for example ``epochs=5``. title: the panel's heading; height: of the chart, in pixels. holdings:
+    draw who holds what, with the clients of the round under way marked, and tell how the worst-off
+    client fares. challenge: a ``lab.Challenge`` that each finished run takes part in.
 
     Each move gives up the run under way at once and starts a new one in the background. The first
     run starts when the panel is seen on a page; ``run()`` starts one from Python. ``curve`` is
@@ -34,10 +49,12 @@ class FederationPanel(LivePanel):
     'failed'. The numbers are those of ``lab.panel_run(panel.settings, train, test)``.
     """
 
-    _esm = esm("common.js", "chart.js", "panel.js")
+    _esm = esm("common.js", "chart.js", "holdings.js", "panel.js")
     _css = css()
 
     target = traitlets.Float(allow_none=True).tag(sync=True)
+    holdings = traitlets.Bool(False).tag(sync=True)
+    held = traitlets.Dict().tag(sync=True)  # who holds what: {run, counts, text}; view.map names it
 
     def __init__(
         self,
@@ -52,25 +69,35 @@ class FederationPanel(LivePanel):
         stops: Mapping[str, Iterable[Any]] | None = None,
         title: str = "Live federation",
         height: int = 300,
+        holdings: bool = False,
+        challenge: Challenge | None = None,
         **defaults: Any,
     ):
         show = _check_show(show)
+        if challenge is not None and not isinstance(challenge, Challenge):
+            raise TypeError(f"challenge must be a Challenge, got {describe(challenge)}")
+        self._challenge = challenge
+        knobs = set(KNOBS.values())
         self._world = World(
             train,
             test,
-            {**SPLITS, **(splits or {})},
+            {**(SKEWS if knobs & set(show) else SPLITS), **(splits or {})},
             {**MODELS, **(models or {})},
             {**STRATEGIES, **(strategies or {})},
+            holdings=bool(holdings),
         )
         settings = _make_settings(defaults)
         self._world.check(settings)
         controls = make_controls(show, settings, self._world, stops or {})
         self._before: Curve | None = None
+        self._mapped: Holdings | None = None  # the one that ``held`` tells of
         if target is not None:
             target = as_real("target", target, 0, 1, include_low=False)
         others = tuple(f.name for f in fields(RunSettings) if f.name not in show)
         if settings.strategy == "FedAvg" and len(self._world.strategies) == 1:
             others = tuple(name for name in others if name != "strategy")
+        idle = knobs - {KNOBS.get(split) for split in self._world.splits}
+        others = tuple(name for name in others if name not in idle)
         super().__init__(
             controls,
             settings,
@@ -78,6 +105,7 @@ class FederationPanel(LivePanel):
             title=title,
             height=height,
             target=target,
+            holdings=self._world.holdings,
         )
 
     @property
@@ -104,24 +132,37 @@ class FederationPanel(LivePanel):
             self.view = {**self._blank(self.settings), "seq": seq, "phase": phase, "status": text}
             return
         before = self._before
+        if phase == "done" and self._challenge is not None:
+            text += self._challenge.settle(curve)
         self.view = {
             "seq": seq,
+            "map": self._map(seq, curve),
             "phase": phase,
             "round": curve.rounds,
             "n_rounds": curve.settings.n_rounds,
             "current": {"name": "this run", "accuracy": list(curve.accuracy)},
             "before": before and _ghost(before, curve.settings),
-            "tiles": summary.tiles(curve, before, self.target),
+            "tiles": summary.tiles(curve, before, self.target, self._world.holdings),
             "floor": summary.axis_floor(curve, before),
             "status": text,
             "alternative": summary.alternative(curve, before),
         }
 
+    def _map(self, seq: int, curve: Curve) -> dict[str, Any] | None:
+        """Which map of ``held`` belongs to this view, and who trains. A map is sent once."""
+        if curve.held is None:
+            return None
+        if self._mapped is not curve.held:
+            self._mapped = curve.held
+            self.held = {"run": seq, **curve.held.as_dict()}
+        return {"run": self.held["run"], "clients": list(curve.clients)}
+
     def _blank(self, settings: RunSettings) -> dict[str, Any]:
         empty = Curve(settings, [0.0], [0.0])
-        names = summary.tiles(empty, None, self.target)
+        names = summary.tiles(empty, None, self.target, self._world.holdings)
         return {
             "seq": 0,
+            "map": None,
             "phase": "idle",
             "round": 0,
             "n_rounds": settings.n_rounds,

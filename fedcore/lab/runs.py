@@ -6,11 +6,14 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 
+import numpy as np
+
 from fedcore import datasets, models, partition, strategies
 from fedcore._validate import as_int, as_real, describe
 from fedcore.datasets import Dataset
 from fedcore.federation import LocalSGD, federated_rounds
 from fedcore.history import RoundRecord
+from fedcore.lab.holdings import Holdings
 from fedcore.models import MLP
 from fedcore.training import DivergedError
 
@@ -23,6 +26,12 @@ SPLITS: dict[str, Callable] = {  # (y, n_clients, seed=) -> parts
     "2 shards": partition.shards,
     "1 shard": partial(partition.shards, shards_per_client=1),
 }
+SKEWS: dict[str, Callable] = {  # the same, each with a knob of its own
+    "IID": partition.iid,
+    "Dirichlet": partition.dirichlet,
+    "shards": partition.shards,
+}
+KNOBS = {"Dirichlet": "alpha", "shards": "shards_per_client"}  # split: the setting that turns it
 STRATEGIES = {"FedAvg": strategies.FedAvg()}
 
 
@@ -48,6 +57,8 @@ class RunSettings:
     strategy: str = "FedAvg"
     n_rounds: int = 20
     seed: int = 0
+    alpha: float = 0.3  # of the split "Dirichlet"
+    shards_per_client: int = 2  # of the split "shards"
 
     def __post_init__(self):
         as_int("n_clients", self.n_clients, minimum=1)
@@ -55,6 +66,8 @@ class RunSettings:
         LocalSGD(self.epochs, self.batch_size, self.lr)
         as_int("n_rounds", self.n_rounds, minimum=1)
         as_int("seed", self.seed, minimum=0)
+        as_real("alpha", self.alpha, 0, include_low=False)
+        as_int("shards_per_client", self.shards_per_client, minimum=1)
         for name in ("split", "model", "strategy"):
             if not isinstance(getattr(self, name), str):
                 raise TypeError(f"{name} must be a name, got {describe(getattr(self, name))}")
@@ -69,6 +82,7 @@ class World:
     splits: Mapping[str, Callable] = field(default_factory=lambda: SPLITS)
     models: Mapping[str, Callable] = field(default_factory=lambda: MODELS)
     strategies: Mapping[str, object] = field(default_factory=lambda: STRATEGIES)
+    holdings: bool = False  # whether runs tell who holds what and how the worst client fares
     _starts: dict = field(default_factory=dict, repr=False)  # the same for most runs: keep them
 
     def model(self, settings: RunSettings) -> MLP:
@@ -90,17 +104,29 @@ class World:
             self._starts[key] = model.evaluate(model.init(settings.seed), self.test.x, self.test.y)
         return self._starts[key]
 
+    def parts(self, settings: RunSettings) -> list[np.ndarray]:
+        """Who holds what under ``settings``: rows of ``train`` for each client."""
+        make = _look_up("split", settings.split, self.splits)
+        knob = KNOBS.get(settings.split)
+        turned = {knob: getattr(settings, knob)} if knob else {}
+        return make(self.train.y, settings.n_clients, seed=settings.seed, **turned)
+
     def rounds(
-        self, settings: RunSettings, cancelled: Callable[[], bool] = lambda: False
-    ) -> Iterator[RoundRecord]:
-        """Run ``settings`` round by round; Cancelled is raised soon after ``cancelled()`` is true:
-        at the latest when the client being trained is done."""
-        make_parts = _look_up("split", settings.split, self.splits)
+        self,
+        settings: RunSettings,
+        cancelled: Callable[[], bool] = lambda: False,
+        parts: list[np.ndarray] | None = None,
+    ) -> Iterator[tuple[RoundRecord, np.ndarray]]:
+        """Run ``settings`` round by round, as ``federated_rounds`` does. Cancelled is raised soon
+        after ``cancelled()`` is true: at the latest when the client being trained is done.
+
+        parts: default ``self.parts(settings)``.
+        """
         strategy = _look_up("strategy", settings.strategy, self.strategies)
-        steps = federated_rounds(
+        return federated_rounds(
             _stoppable(self.model(settings), cancelled),
             self.train,
-            make_parts(self.train.y, settings.n_clients, seed=settings.seed),
+            self.parts(settings) if parts is None else parts,
             self.test,
             n_rounds=settings.n_rounds,
             fraction=settings.fraction,
@@ -108,25 +134,27 @@ class World:
             strategy=strategy,
             seed=settings.seed,
         )
-        return (record for record, _ in steps)
 
 
 def panel_run(
     settings: RunSettings | None = None,
     train: Dataset | None = None,
     test: Dataset | None = None,
+    strategies: Mapping[str, object] | None = None,
     **changes,
 ) -> Iterator[RoundRecord]:
     """The records that a FederationPanel draws, one a round, as a generator.
 
     settings: default ``RunSettings()``; ``changes`` replace single ones: ``panel_run(epochs=5)``.
-    train, test: default MNIST. Raises ValueError naming a wrong setting, and FederationDiverged.
+    train, test: default MNIST. strategies: further names, as in the panel. Raises ValueError naming
+    a wrong setting, and FederationDiverged.
     """
     settings = replace(settings or RunSettings(), **changes)
     if train is None or test is None:
         loaded = datasets.load_mnist()
         train, test = train or loaded[0], test or loaded[1]
-    return World(train, test).rounds(settings)
+    world = World(train, test, {**SPLITS, **SKEWS}, strategies={**STRATEGIES, **(strategies or {})})
+    return (record for record, _ in world.rounds(settings))
 
 
 @dataclass
@@ -139,6 +167,9 @@ class Curve:
     bytes_up: int = 0
     bytes_down: int = 0
     seconds: float = 0.0  # spent in the rounds, on this machine
+    clients: tuple[int, ...] = ()  # that trained in the last round
+    held: Holdings | None = None  # who holds what, if that is watched
+    worst: float | None = None  # accuracy that the worst-off client meets, if that is watched
 
     @property
     def rounds(self) -> int:
@@ -152,6 +183,7 @@ class Curve:
         self.bytes_up += record.bytes_up
         self.bytes_down += record.bytes_down
         self.seconds += record.seconds
+        self.clients = record.clients
 
     def rounds_to(self, target: float) -> int | None:
         """The first round whose accuracy is at least ``target``; None if there is none yet."""
@@ -165,12 +197,17 @@ def follow(
     round, then once 'done' or 'diverged'. Nothing follows once ``cancelled()`` is true."""
     loss, accuracy = world.start(settings)
     curve = Curve(settings, [accuracy], [loss])
+    parts = world.parts(settings)
+    if world.holdings:
+        curve.held = Holdings.of(world.train, parts)
     yield "running", curve, None
     try:
-        for record in world.rounds(settings, cancelled):
+        for record, params in world.rounds(settings, cancelled, parts):
             if cancelled():
                 return
             curve.add(record)
+            if curve.held is not None:
+                curve.worst = curve.held.worst(world.model(settings), params, world.test)
             if curve.rounds < settings.n_rounds:
                 yield "running", curve, None
     except Cancelled:

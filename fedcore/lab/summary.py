@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
-from fedcore.lab.runs import Curve
+from fedcore.lab.runs import KNOBS, Curve
 from fedcore.lab.style import NBSP, count, number, percent, seconds, size
 from fedcore.training import DivergedError
 
@@ -16,6 +16,8 @@ SYMBOLS = {
     "batch_size": "B",
     "lr": "\N{GREEK SMALL LETTER ETA}",
     "split": "split",
+    "alpha": "\N{GREEK SMALL LETTER ALPHA}",
+    "shards_per_client": "shards",
     "model": "model",
     "strategy": "server",
     "n_rounds": "rounds",
@@ -49,7 +51,8 @@ def settings_text(settings: Any, names: tuple[str, ...] | None = None) -> str:
 def differences(settings: Any, other: Any) -> str:
     """Only what ``settings`` does otherwise than ``other``; 'same settings' if nothing."""
     ours, theirs = asdict(settings), asdict(other)
-    changed = tuple(name for name in ours if ours[name] != theirs[name])
+    idle = {knob for split, knob in KNOBS.items() if getattr(settings, "split", None) != split}
+    changed = tuple(name for name in ours if ours[name] != theirs[name] and name not in idle)
     return settings_text(settings, changed) if changed else "same settings"
 
 
@@ -70,8 +73,13 @@ def status(phase: str, curve: Curve, error: DivergedError | None = None) -> str:
     return f"Training round {done + 1} of {wanted}: {last} so far."
 
 
-def tiles(curve: Curve, before: Curve | None, target: float | None) -> list[dict[str, str]]:
-    """Key figures as [{name, value, before}]; ``before`` is the previous finished run's figure."""
+def tiles(
+    curve: Curve, before: Curve | None, target: float | None, worst: bool = False
+) -> list[dict[str, str]]:
+    """Key figures as [{name, value, before}]; ``before`` is the previous finished run's figure.
+
+    worst: whether the worst-off client is told too.
+    """
     figures = [
         ("Test accuracy", lambda c: percent(c.accuracy[-1])),
         ("Sent up", lambda c: size(c.bytes_up)),
@@ -81,6 +89,8 @@ def tiles(curve: Curve, before: Curve | None, target: float | None) -> list[dict
     if target is not None:
         name = f"Rounds to {percent(target, 0)}"
         figures.insert(1, (name, lambda c: _reached(c, target)))
+    if worst:
+        figures.insert(1, ("Worst client", _worst))
     return [
         {"name": name, "value": tell(curve), "before": tell(before) if before else ""}
         for name, tell in figures
@@ -108,6 +118,10 @@ def alternative(curve: Curve, before: Curve | None) -> str:
             f"{percent(before.accuracy[-1])} after {count(before.rounds, 'round')}"
         )
     return text + "."
+
+
+def _worst(curve: Curve) -> str:
+    return "\N{EN DASH}" if curve.worst is None else percent(curve.worst)
 
 
 def _reached(curve: Curve, target: float) -> str:

@@ -38,7 +38,18 @@ function render({ model, el: host }) {
       control.kind === "choice"
         ? segments(newId(control.name), control.label, control.texts, index, changed)
         : stops({ ...control, index }, changed);
-    return { ...made, name: control.name };
+    return { ...made, name: control.name, needs: control.needs };
+  }
+
+  // A knob of a split that is not chosen does nothing: it is switched off.
+  function adapt(values) {
+    const split = model.get("controls").find((control) => control.name === "split");
+    if (!split) return;
+    for (const { needs, input, root: line } of controls) {
+      if (!needs || !input) continue;
+      input.disabled = split.texts[values.split] !== needs;
+      line.classList.toggle("fc-off", input.disabled);
+    }
   }
 
   function ask(action, changes = {}) {
@@ -51,11 +62,12 @@ function render({ model, el: host }) {
   function onRequest() {
     const { seq, action, values } = model.get("request");
     for (const control of controls) control.choose(values[control.name]);
+    adapt(values);
     if (model.get("view").seq === seq) return draw();
     if (action === "stop") return;
     const view = model.get("view");
     const before = view.phase === "done" ? { ...view.current, name: "previous run" } : view.before;
-    show({ ...view, phase: "waiting", current: null, before, round: 0 });
+    show({ ...view, phase: "waiting", current: null, map: null, before, round: 0 });
     live(false, "Starting with the new settings ...");
     clearTimeout(waiting);
     waiting = setTimeout(() => {
@@ -92,6 +104,10 @@ function render({ model, el: host }) {
       lines,
       marks: target ? [{ y: 100 * target, text }] : [],
     });
+    if (map) {
+      const held = model.get("held");
+      map.set(view.map && view.map.run === held.run ? { ...held, clients: view.map.clients } : null);
+    }
     const busy = view.phase === "running" || view.phase === "waiting";
     root.setAttribute("aria-busy", busy);
     root.dataset.phase = view.phase;
@@ -147,12 +163,14 @@ function render({ model, el: host }) {
 
   model.on("change:request", onRequest);
   model.on("change:view", draw);
+  adapt(model.get("request").values);
   draw();
   return () => {
     model.off("change:request", onRequest);
     model.off("change:view", draw);
     seen.disconnect();
     chart.stop();
+    if (map) map.stop();
     clearTimeout(waiting);
   };
 }
