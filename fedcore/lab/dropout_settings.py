@@ -127,7 +127,7 @@ def setting_text(name: str, value: Any) -> str:
         return "as it is" if value is None else size(value)
     if name == "stragglers":
         return {"cut": "cut", "partial": "partial work"}[value]
-    return number(value) if isinstance(value, int | float) else str(value)
+    return number(value) if isinstance(value, int | float) else str(value).replace(" ", NBSP)
 
 
 @dataclass(frozen=True)

@@ -128,9 +128,8 @@ function render({ model, el: host }) {
     runSeq = seq;
     frames = [];
     index = 0;
-    time = playing ? 0 : Infinity;
     stepping = false;
-    rest = 0;
+    begin();
     draw();
     live(false, "Starting with the new settings ...");
     root.setAttribute("aria-busy", "true");
@@ -149,7 +148,7 @@ function render({ model, el: host }) {
     frames.push(message.frame);
     if (message.index === 0) {
       if (chosen === null) chosen = interesting(message.frame);
-      time = playing ? 0 : Infinity;
+      begin();
       draw();
     } else drawRange();
     drawChart();
@@ -176,6 +175,13 @@ function render({ model, el: host }) {
   function interesting(frame) {
     const found = ["died", "late", "used", "unused"].map((o) => frame.map.devices.find((d) => d.outcome === o)).find(Boolean);
     return found ? found.id : 0;
+  }
+
+  // A new first round: played from its beginning, or shown as it ended.
+  function begin() {
+    time = playing && !calm() ? 0 : Infinity;
+    rest = 0;
+    drawn = false;
   }
 
   // ------------------------------------------------------------------------------- drawing
