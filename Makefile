@@ -9,7 +9,7 @@ SOURCES := pyproject.toml setup.py fedcore/_kernels.pyx fedcore/_simd.h
 ROOT    := $(if $(filter 0,$(shell id -u)),--allow-root)
 
 .DEFAULT_GOAL := help
-.PHONY: help lab test lint format exercises grade figures outputs bench table1 clean
+.PHONY: help lab test lint format exercises grade figures glossary outputs bench table1 clean
 
 help:
 	@echo "make lab      set up and open the course in JupyterLab"
@@ -20,6 +20,7 @@ help:
 	@echo "make bench    time the compiled core against NumPy on this machine"
 	@echo "make table1   reproduce Table 1 of McMahan et al. 2017 (minutes)"
 	@echo "make figures  redraw the pictures of the README"
+	@echo "make glossary make the glossary's notebook from fedcore/lab/glossary.json"
 	@echo "make outputs  run the notebooks and store their outputs"
 	@echo "make clean    remove the environment and everything that was built"
 
@@ -52,6 +53,10 @@ bench: $(VENV)/.test
 
 table1: $(VENV)/.test
 	$(BIN)/python benchmarks/table1.py
+
+glossary: $(VENV)/.course
+	$(BIN)/python tools/make_glossary.py
+	$(BIN)/python tools/run_notebooks.py notebooks/glossary.ipynb
 
 outputs: $(VENV)/.course
 	$(BIN)/python tools/run_notebooks.py

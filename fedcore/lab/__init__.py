@@ -11,6 +11,7 @@ from fedcore.lab.dropout_runs import DropoutRound, dropout_run
 from fedcore.lab.dropout_settings import DropoutSettings
 from fedcore.lab.figure import show
 from fedcore.lab.frames import data_frame, round_frame
+from fedcore.lab.glossary import glossary
 from fedcore.lab.grade import grade
 from fedcore.lab.log import aggregation_log
 from fedcore.lab.network import NetworkMap, render_network_svg
@@ -40,6 +41,7 @@ __all__ = [
     "center_digit",
     "data_frame",
     "dropout_run",
+    "glossary",
     "grade",
     "panel_run",
     "predict",
