@@ -102,6 +102,8 @@ def test_the_server_does_not_know_why_a_device_died():
         (9.0, "Device 2: connection lost."),
         (12.0, "Device 1: report 2 of 3 is in, 1.00 kB."),
         (20.0, "Device 3: cut, the deadline had come."),
+        (20.0, "Device 0: enters the mean with weight 0.25."),
+        (20.0, "Device 1: enters the mean with weight 0.75."),
         (20.0, "Mean of 2 reports, weights 0.25 to 0.75, sum 1. New model."),
         (20.0, "Test accuracy of the model: 50.0 %."),
     ]

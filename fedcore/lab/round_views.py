@@ -249,6 +249,8 @@ def _server_line(event, n_devices, received, target, weights, accuracy) -> str:
     if event.kind == "unused":
         why = "the round is abandoned" if event.reason == "abandoned" else "enough were in"
         return f"{who}: report thrown away, {why}."
+    if event.kind == "used":
+        return f"{who}: enters the mean with weight {number(event.weight)}."
     if event.kind == "round_abandoned":
         return f"Round abandoned after {count(received, 'report')}: the model stays as it was."
     if event.kind == "aggregated":

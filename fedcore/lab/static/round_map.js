@@ -105,7 +105,7 @@ function makeRoundMap(places, onChoose) {
       device.node.setAttribute("transform", `translate(${device.x.toFixed(1)},${device.y.toFixed(1)})`);
       device.hit.setAttribute("r", radius * 1.7);
       device.tick.setAttribute("d", tickMark(radius));
-      device.letter.setAttribute("x", radius * 1.4);
+      device.letter.setAttribute("x", radius * 1.3 + 7);
       device.letter.setAttribute("y", radius * 0.6);
       for (const [name, value] of [["x1", half], ["y1", half], ["x2", device.x], ["y2", device.y]]) device.link.setAttribute(name, value.toFixed(1));
       device.state = "";

@@ -1,7 +1,7 @@
 // The three views of a round in words and numbers: the server's log, a device's log, the arithmetic
 // of the mean. Each has {root, set, choose}; the logs also `at(t)`, which greys what is yet to come.
 
-const KIND_MARKS = { uploaded: "arrived", died: "died", late: "late", unused: "unused" };
+const KIND_MARKS = { uploaded: "arrived", died: "died", late: "late", used: "used", unused: "unused" };
 const KIND_SIGNS = { round_begin: "\u25b6", aggregated: "\u03a3", round_abandoned: "!", evaluated: "=" };
 
 function clockText(t) {
