@@ -11,15 +11,8 @@ from fedcore.events import Event
 from fedcore.lab import dropout_frames
 from fedcore.lab.dropout_runs import DropoutWorld, follow
 from fedcore.lab.dropout_settings import DropoutSettings
-from fedcore.lab.round_views import (
-    OUTCOMES,
-    Sample,
-    device_log,
-    map_view,
-    mean_view,
-    server_log,
-    stories,
-)
+from fedcore.lab.round_story import OUTCOMES, stories
+from fedcore.lab.round_views import Sample, device_log, map_view, mean_view, server_log
 
 # One round told by hand: six devices, model of 1000 bytes. 0 and 1 report, 2 dies in the upload,
 # 3 is cut while training, 4 is not on Wi-Fi, 5 could have been asked.

@@ -9,16 +9,8 @@ import numpy as np
 
 from fedcore.lab import dropout_settings
 from fedcore.lab.dropout_runs import DropoutRound, DropoutRun
-from fedcore.lab.round_views import (
-    OUTCOMES,
-    Story,
-    device_log,
-    map_view,
-    mean_view,
-    outcome_text,
-    server_log,
-    stories,
-)
+from fedcore.lab.round_story import OUTCOMES, Story, outcome_text, stories
+from fedcore.lab.round_views import device_log, map_view, mean_view, server_log
 from fedcore.lab.style import NBSP, count, number, percent, size
 
 TILES = ("All test digits", "Worst digit", "Worst client", "Simulated time", "Sent", "Energy")

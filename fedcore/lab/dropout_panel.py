@@ -35,7 +35,14 @@ class DropoutPanel(LivePanel):
     ``lab.dropout_run(panel.settings, train, test)``.
     """
 
-    _esm = esm("common.js", "chart.js", "round_map.js", "round_views.js", "dropout.js")
+    _esm = esm(
+        "common.js",
+        "chart.js",
+        "round_map.js",
+        "round_views.js",
+        "dropout_parts.js",
+        "dropout.js",
+    )
     _css = css("dropout.css")
 
     places = traitlets.List().tag(sync=True)  # (x, y) of each device

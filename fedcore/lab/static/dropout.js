@@ -24,10 +24,10 @@ function render({ model, el: host }) {
   const back = el("button", { type: "button", text: "\u2039", "aria-label": "Round before" });
   const next = el("button", { type: "button", text: "\u203a", "aria-label": "Step: next round" });
   const reset = el("button", { type: "button", text: "Reset", onclick: () => ask("reset") });
-  const rounds = range("Round shown");
-  const moment = range("Moment in it");
+  const rounds = makeRange("Round shown");
+  const moment = makeRange("Moment in it");
   const pace = el("select", { class: "fc-input", "aria-label": "Pace" }, Object.keys(PACES).map((name) => el("option", { text: name, selected: name === "normal" })));
-  const share = makeShare();
+  const share = makeShare(model);
   let tabulate = () => {};
   let frames = [];
   let runSeq = model.get("request").seq;
@@ -64,52 +64,12 @@ function render({ model, el: host }) {
     tabulate = table.set;
   }
 
-  function range(label) {
-    const id = newId("range");
-    const value = el("output", { class: "fc-value", for: id });
-    const input = el("input", { type: "range", id, min: 0, max: 0, step: 1 });
-    const row = el("div", { class: "fc-row" }, el("label", { for: id, text: label }), value);
-    const set = (v, max, text) => {
-      input.max = max;
-      input.value = v;
-      input.style.setProperty("--fc-filled", `${(100 * v) / Math.max(1, max)}%`);
-      say(value, text);
-      input.setAttribute("aria-valuetext", text);
-    };
-    return { root: el("div", { class: "fcd-range" }, row, input), input, set };
-  }
-
   function makeControl(control) {
     const at = model.get("request").values[control.name];
     const changed = (i) => ask("run", { [control.name]: i });
     const made = control.kind === "choice" ? segments(newId(control.name), control.label, control.texts, at, changed) : stops({ ...control, index: at }, changed);
     made.root.title = control.help;
     return { ...made, name: control.name };
-  }
-
-  function makeShare() {
-    const id = newId("code");
-    const input = el("input", { id, class: "fc-input fcd-code", spellcheck: "false", autocomplete: "off", value: model.get("code") });
-    const note = el("span", { class: "fc-note", role: "status" });
-    const use = () => model.send({ kind: "code", code: input.value });
-    const copy = async () => {
-      input.value = model.get("code");
-      try {
-        await navigator.clipboard.writeText(input.value);
-        say(note, "Copied.");
-      } catch {
-        input.select();
-        say(note, "Marked: copy it with Ctrl+C.");
-      }
-    };
-    input.addEventListener("keydown", (event) => event.key === "Enter" && use());
-    const buttons = [el("button", { type: "button", text: "Copy", onclick: copy }), el("button", { type: "button", text: "Use", onclick: use })];
-    const node = el("div", { class: "fcd-share" }, el("label", { for: id, text: "Share code" }), input, buttons, note);
-    const show = () => {
-      input.value = model.get("code");
-      say(note, "");
-    };
-    return { root: node, note, show };
   }
 
   // --------------------------------------------------------------------- requests and answers
@@ -260,26 +220,6 @@ function render({ model, el: host }) {
       lines,
       now: frames.length ? index + 1 : NaN,
     });
-  }
-
-  function makeTable() {
-    const body = el("tbody");
-    const heads = ["device", "outcome", "down", "up", "at work", "energy", "battery", "weight"];
-    const head = el("tr", {}, heads.map((text) => el("th", { scope: "col", text })));
-    const table = el("table", { class: "fcd-table" }, el("thead", {}, head), body);
-    const box = el("div", { class: "fcd-scroll", tabindex: 0, role: "region", "aria-label": "This round as a table" }, table);
-    const details = el("details", { class: "fcd-details" }, el("summary", { text: "This round as a table" }), box);
-    let rows = [];
-    const fill = () => {
-      if (!details.open) return;
-      body.replaceChildren(...rows.map(([first, ...rest]) => el("tr", {}, el("th", { scope: "row", text: first }), rest.map((text) => el("td", { text })))));
-    };
-    details.addEventListener("toggle", fill);
-    const set = (frame) => {
-      rows = frame ? frame.table : [];
-      fill();
-    };
-    return { root: details, set };
   }
 
   function choose(id) {
