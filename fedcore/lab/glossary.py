@@ -59,7 +59,7 @@ class Answer:
         return "\n".join([*([self.note] if self.note else []), *texts])
 
     def _repr_html_(self) -> str:
-        note = f'<p class="fc-soft">{escape(self.note)}</p>' if self.note else ""
+        note = f'<p class="fc-soft fc-note">{escape(self.note)}</p>' if self.note else ""
         if not self.entries:
             body = f"{note}<p>{escape(self._suggested())}</p>"
             return html_block(f'<div class="fc-box">{body}</div>')
