@@ -101,7 +101,7 @@ def _died(event: Event, fleet: Fleet) -> str:
     lost = f"{duration(event.seconds)} and {event.joules:.0f} J" + (
         f" and {spent}" if event.reason != "training" else ""
     )
-    return f"Stopped while {DOING[event.reason]}: {DEATHS[event.cause]}. Lost: {lost} of this step."
+    return f"Stopped while {DOING[event.reason]}: {DEATHS[event.cause]}. Lost: {lost}."
 
 
 def _late(event: Event, fleet: Fleet) -> str:

@@ -43,9 +43,7 @@ def test_the_words_are_a_person_s():
     trained = tell("trained", epochs=1, seconds=65, joules=260.4, battery=81.6)
     assert trained == "Trained on its own data, once through it, in 1 min 5 s, 260 J. Battery 82 %."
     died = tell("died", reason="upload", cause="wifi", seconds=2, joules=2, bytes_up=700_000)
-    assert died == (
-        "Stopped while uploading: it left the Wi-Fi. Lost: 2.0 s and 2 J and 700 kB of this step."
-    )
+    assert died == ("Stopped while uploading: it left the Wi-Fi. Lost: 2.0 s and 2 J and 700 kB.")
 
 
 def test_a_log_is_in_order_and_says_waiting_once():
