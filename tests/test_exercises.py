@@ -139,11 +139,15 @@ def test_nothing_leaks_into_the_release(name):
     known = {"nbgrader", "editable", "deletable"}
     assert all(set(cell["metadata"]) <= known for cell in notebook["cells"])
     shown = {line.strip() for line in json_lines(notebook)}
+    source = json.loads((ROOT / "solutions" / name / f"{name}.ipynb").read_text())
+    prose = "\n".join("".join(c["source"]) for c in source["cells"] if c["cell_type"] == "markdown")
+    blocks = re.findall(r"```python\n(.*?)```", prose, re.S)  # programs with a bug, to be mended
+    given = {line.strip() for block in blocks for line in block.splitlines()}
     for cell in EXERCISES[name].cells:
         for begin, end in (("BEGIN SOLUTION", "END SOLUTION"), ("BEGIN HIDDEN", "END HIDDEN")):
             for secret in re.findall(rf"### {begin}.*?\n(.*?)### {end}", cell["source"], re.S):
                 lines = {line.strip() for line in secret.splitlines()}
-                leaked = {line for line in lines & shown if len(line) > 12}
+                leaked = {line for line in lines & shown if len(line) > 12} - given
                 assert leaked == set(), cell["nbgrader"]
 
 

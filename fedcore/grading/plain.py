@@ -102,7 +102,7 @@ def _decode(value: Any, body: bytes, at: int) -> tuple[Any, int]:
         return _decode_array(value, body, at)
     if value[_MARK] == "dict":
         pairs, at = _decode(value["pairs"], body, at)
-        return dict(pairs), at
+        return {tuple(k) if isinstance(k, list) else k: v for k, v in pairs}, at
     if value[_MARK] == "helper":
         return Helper(value["source"]), at
     if value[_MARK] == "model":
