@@ -29,8 +29,8 @@ from fedcore._core import COMPILED, kernels
 from fedcore.aggregation import RunningAverage, weighted_average
 from fedcore.fedbuff import FedBuff
 from fedcore.federation import FederationDiverged, LocalSGD, federated_rounds, run_federation
-from fedcore.fleet_round import RoundPlan
 from fedcore.history import History, RoundRecord
+from fedcore.round_plan import RoundPlan
 from fedcore.training import (
     DivergedError,
     available_cores,

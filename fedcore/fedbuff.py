@@ -16,9 +16,10 @@ from typing import NamedTuple
 import numpy as np
 
 from fedcore._validate import as_int, as_real
+from fedcore.device_work import STEPS, Working, start_work
 from fedcore.devices import Fleet, Memory
 from fedcore.events import Event
-from fedcore.fleet_round import STEPS, Working, check_conditions, start_work
+from fedcore.round_plan import check_conditions
 
 RETRY = 60.0  # seconds until the server looks again, if too few devices were eligible
 

@@ -18,9 +18,9 @@ from fedcore.datasets import Dataset
 from fedcore.devices import Fleet, Memory
 from fedcore.fedbuff import FedBuff
 from fedcore.fleet_reports import AsyncServer, Reports, fleet_server
-from fedcore.fleet_round import RoundPlan
 from fedcore.history import History, RoundRecord
 from fedcore.models import MLP
+from fedcore.round_plan import RoundPlan
 from fedcore.strategies import FedAvg
 from fedcore.strategy_api import ClientStrategy, LocalWork, Strategy
 from fedcore.training import FLOAT32_MAX, DivergedError, available_cores, local_sgd_many

@@ -10,7 +10,8 @@ import numpy as np
 from fedcore._validate import describe
 from fedcore.devices import Fleet, Memory
 from fedcore.fedbuff import AsyncQueue, FedBuff
-from fedcore.fleet_round import RoundPlan, simulate_round, totals
+from fedcore.fleet_round import simulate_round, totals
+from fedcore.round_plan import RoundPlan
 from fedcore.strategy_api import Payload
 
 

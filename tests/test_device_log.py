@@ -8,7 +8,8 @@ import pytest
 from fedcore.device_log import duration, sentence, size
 from fedcore.devices import Fleet, Memory
 from fedcore.events import CAUSES, CONDITIONS, DEVICE_KINDS, STAGES, Event
-from fedcore.fleet_round import RoundPlan, simulate_round
+from fedcore.fleet_round import simulate_round
+from fedcore.round_plan import RoundPlan
 
 FLEET = Fleet.simple(np.ones(3))
 

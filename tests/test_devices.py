@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from fedcore.devices import KINDS, Fleet, Memory, rarity
+from fedcore.device_kinds import KINDS
+from fedcore.devices import Fleet, Memory, rarity
 
 
 def test_a_fleet_has_the_kinds_it_was_asked_for():

@@ -12,12 +12,8 @@ from hypothesis import strategies as st
 
 from fedcore import events as ev
 from fedcore.devices import Fleet, Memory
-from fedcore.fleet_round import (
-    RoundPlan,
-    estimated_propensity,
-    simulate_round,
-    totals,
-)
+from fedcore.fleet_round import estimated_propensity, simulate_round, totals
+from fedcore.round_plan import RoundPlan
 
 PAYLOAD = 1_400_000
 

@@ -14,12 +14,12 @@ from fedcore.datasets import Dataset
 from fedcore.devices import Fleet, rarity
 from fedcore.events import Event
 from fedcore.federation import LocalSGD, federated_rounds
-from fedcore.fleet_round import RoundPlan
 from fedcore.history import RoundRecord
 from fedcore.lab.dropout_settings import POWER, WEIGHTING, DropoutSettings
 from fedcore.lab.round_views import Sample
 from fedcore.lab.runs import Cancelled, _stoppable
 from fedcore.models import MLP, Softmax
+from fedcore.round_plan import RoundPlan
 from fedcore.strategies import FedAvg
 from fedcore.training import DivergedError
 
