@@ -69,10 +69,10 @@ def backdoor_success(
     """Share of the examples of other classes that are read as ``target`` once they carry the
     trigger, in [0, 1]."""
     target = as_int("target", target, 0, data.n_classes - 1)
-    others = data.x[data.y != target]
-    if len(others) == 0:
+    others = data.y != target
+    if not others.any():
         raise ValueError(f"data must hold examples of a class other than {target}")
-    return float((model.predict(params, add_trigger(others, size)) == target).mean())
+    return float((model.predict(params, add_trigger(data.x, size)) == target)[others].mean())
 
 
 def flip_sign(params: np.ndarray, update: np.ndarray, factor: float = 1.0) -> np.ndarray:

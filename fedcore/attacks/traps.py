@@ -55,7 +55,7 @@ def imprint_params(
     (W, b), (W_next, _) = model.unflatten(result)[:2]
     measure = SMALL * rng.normal(size=model.n_features) / np.sqrt(model.n_features)
     levels = np.arange(W.shape[1]) / W.shape[1]
-    thresholds = np.quantile(public_x.astype(np.float64) @ measure, levels)
+    thresholds = np.quantile(public_x @ measure.astype(public_x.dtype), levels)
     W[:] = measure[:, np.newaxis]
     b[:] = -thresholds
     W_next[:] = W_next[0] / np.sqrt(len(W_next))

@@ -101,7 +101,7 @@ class AttackWorld:
             raise ValueError(
                 f"batch_size * n_clients must be at most {len(self.train)} examples, got {n}"
             )
-        rows = rng.choice(len(self.train), n, replace=False)
+        rows = rng.permutation(len(self.train))[:n]  # the first digit is there for every n
         model, params = self.start(settings.attack)
         parts = np.split(rows, settings.n_clients)
         begun = time.perf_counter()
@@ -143,16 +143,18 @@ def _mean_delta(settings, model, params, train, parts, rng) -> tuple[np.ndarray,
         lr=LR,
         seed=settings.seed,
     )
-    deltas = updates.astype(np.float64) - params
-    norms = np.sqrt(np.square(deltas).sum(axis=1))
     limit = settings.clip_norm
-    if limit is not None:
-        deltas *= np.minimum(1, limit / np.maximum(norms, 1e-30))[:, np.newaxis]
     deviation = settings.noise_multiplier * (1 if limit is None else limit)
-    if deviation:
-        for delta in deltas:
+    total, norms = np.zeros(model.n_params), []
+    for update in updates:  # one at a time: the deltas of many clients are large together
+        delta = update.astype(np.float64) - params
+        norms.append(float(np.linalg.norm(delta)))
+        if limit is not None:
+            delta *= min(1, limit / max(norms[-1], 1e-30))
+        if deviation:
             delta += rng.normal(0, deviation, len(delta))
-    return deltas.mean(axis=0), float(norms[0])
+        total += delta
+    return total / len(updates), norms[0]
 
 
 def _score(settings, own, candidates, means, norm, seconds) -> AttackResult:
