@@ -8,16 +8,18 @@ of numbers, multiply each row by one number, add them up.*
     predict     hidden layer  = sum over inputs  i of   input[i]  * W[i, :]
     learn       W[i, :]      += input[i] * step[:]      for each input i
 
-So there are two inner loops, ``add_rows`` and ``add_to_rows``; they stand in ``_simd.h`` because
-they are compiled once per instruction set. What is left here is which rows, in which order.
+So there are few inner loops; they stand in ``_simd.h`` because they are compiled once per
+instruction set. What is left here is which rows, in which order.
 
-Three tricks make it fast. Each is marked where it is used:
+Four tricks make it fast. Each is marked where it is used:
 
     SPARSE   four of five MNIST pixels are 0, and so is about half of a ReLU layer. We list what
              is not 0 and never touch the rows of W that belong to zeros. The lists of a client's
              examples are made in its first epoch and kept for the others.
     BLOCKED  W of 784 x 200 floats does not fit in the fastest cache. We take a block of its rows
              that does, and bring all examples of the batch through it before the next block.
+    PAIRED   where little is 0, two sums that need the same rows are made together: each number
+             that is read from memory is then used twice.
     PADDED   rows are padded with zeros to a multiple of 16 floats, so that vector instructions
              never meet an odd remainder. Padding stays 0: nothing is ever added to it but 0.
 
@@ -26,7 +28,7 @@ Three tricks make it fast. Each is marked where it is used:
 import os
 
 cimport cython
-from libc.math cimport expf, sqrt
+from libc.math cimport sqrt
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memset
 
@@ -35,8 +37,14 @@ cdef extern from "_simd.h":
         const char *name
         void (*add_rows)(float *y, int width, const float *matrix, const int *offset,
                          const float *value, Py_ssize_t n) noexcept nogil
+        void (*add_rows_pair)(float *y0, float *y1, int width, const float *matrix,
+                              const int *offset, const float *value0, const float *value1,
+                              Py_ssize_t n) noexcept nogil
         void (*add_to_rows)(float *matrix, const int *offset, const float *value, Py_ssize_t n,
                             const float *y, int width) noexcept nogil
+        void (*dots)(float *out, const float *matrix, const int *offset, Py_ssize_t n,
+                     const float *y, int width) noexcept nogil
+        void (*exps)(float *z, float largest, int width) noexcept nogil
         int (*nonzeros)(const float *x, int start, int stop, int stride, int *offset,
                         float *value) noexcept nogil
         void (*accumulate)(double *total, const float *const *rows, const double *weight,
@@ -89,7 +97,8 @@ cdef _average_float32(updates, const double[::1] coefficients, float[::1] out):
         for k in range(n_clients):
             update = updates[k]
             if update.shape[0] != n_params:
-                raise ValueError(f"updates[{k}] must have {n_params} numbers, got {update.shape[0]}")
+                raise ValueError(
+                    f"updates[{k}] must have {n_params} numbers, got {update.shape[0]}")
             rows[k] = &update[0] if n_params else NULL
             weight[k] = coefficients[k]
         for k in range(n_clients, 4 * groups):   # fill the last group: weight 0, any valid row
@@ -144,9 +153,10 @@ def add_weighted(double[::1] total, const float[::1] update, double weight):
 
 cdef enum:
     MAX_CHUNK = 32       # examples handled together; larger batches add up their gradients first
-    CACHE = 24576        # bytes of W that one block may take: half of a usual first-level cache
+    CACHE = 49152        # bytes of W that one block may take: much less, and lists get short
     KEEP = 1 << 21       # numbers in a client's examples up to which their lists are kept (16 MB)
     ALIGN = 64           # bytes: one cache line, one AVX-512 vector
+    WIDE = 80            # floats in a row from which on PAIRED pays
 
 cdef struct Matrix:      # PADDED: element (i, j) is data[i * stride + j], stride % 16 == 0
     float *data
@@ -166,98 +176,148 @@ cdef struct Layer:
     int n_in
     int n_out
     Matrix W             # (n_in, n_out)
-    Matrix WT            # its transpose, kept in step, since every loop here runs along a row
-    Matrix dW, dWT       # where steps are added up: W and WT themselves, unless the batch is large
-    Matrix pull, pullT   # lr * (prox_mu * W at the start - correction), if there is any
+    Matrix dW            # where steps are added up: W itself, unless the batch is large
+    Matrix pull          # lr * (prox_mu * W at the start - correction), if there is any
     float *b
     float *db
     float *pull_b
+    const float *input[MAX_CHUNK]   # (n_in,): what example e brings into the layer
+    SparseRows inputs    # what is not 0 in it: rows of W
     float *a             # (MAX_CHUNK, n_out): activations, or class probabilities in the last layer
     float *g             # (MAX_CHUNK, n_out): -lr / B times the gradient of the loss by a
-    SparseRows inputs    # what is not 0 in the layer's input: rows of W
-    SparseRows steps     # what is not 0 in g: rows of WT
+    float *dot           # (MAX_CHUNK, n_in): what g sends back to each of the listed inputs
 
 
 cdef inline int padded(int n) noexcept nogil:
     return (n + 15) // 16 * 16
 
 
-cdef void list_nonzeros(const float *x, int n, Matrix *matrix, SparseRows *rows, int which) noexcept nogil:
-    """SPARSE: note where x is not 0. A NaN is not 0 either, so it is kept and comes out at the end."""
+cdef void list_nonzeros(Layer *layer, const float *x, int which) noexcept nogil:
+    """SPARSE: note in list ``which`` where x is not 0. A NaN is not 0 either: it is kept."""
+    cdef SparseRows *rows = &layer.inputs
     cdef int *offset = rows.offset + <Py_ssize_t>which * rows.stride
     cdef float *value = rows.value + <Py_ssize_t>which * rows.stride
-    cdef int *border = rows.border + <Py_ssize_t>which * (matrix.n_blocks + 1)
+    cdef int *border = rows.border + <Py_ssize_t>which * (layer.W.n_blocks + 1)
     cdef int block, found = 0
-    for block in range(matrix.n_blocks):
+    for block in range(layer.W.n_blocks):
         border[block] = found
-        found += simd.nonzeros(x, block * matrix.block, min(n, (block + 1) * matrix.block),
-                               matrix.stride, offset + found, value + found)
-    border[matrix.n_blocks] = found
+        found += simd.nonzeros(x, block * layer.W.block,
+                               min(layer.n_in, (block + 1) * layer.W.block),
+                               layer.W.stride, offset + found, value + found)
+    border[layer.W.n_blocks] = found
 
 
-cdef void multiply(SparseRows *rows, Matrix *matrix, float *y, int n_examples) noexcept nogil:
-    """y[e, :] += sum_i value[e, i] * matrix[i, :] for each example e: a matrix product."""
-    cdef int block, e
-    cdef int *border
-    cdef Py_ssize_t first
-    for block in range(matrix.n_blocks):         # BLOCKED: this block of the matrix stays in cache
-        for e in range(n_examples):              # while all examples pass by
-            border = rows.border + <Py_ssize_t>rows.list[e] * (matrix.n_blocks + 1) + block
-            first = <Py_ssize_t>rows.list[e] * rows.stride + border[0]
-            simd.add_rows(y + <Py_ssize_t>e * matrix.stride, matrix.stride, matrix.data,
-                          rows.offset + first, rows.value + first, border[1] - border[0])
+cdef inline int found_in(Layer *layer, int e, int block, Py_ssize_t *first) noexcept nogil:
+    """How many inputs of example e are not 0 in this block; the place of the first in the lists."""
+    cdef SparseRows *rows = &layer.inputs
+    cdef int *border = rows.border + <Py_ssize_t>rows.list[e] * (layer.W.n_blocks + 1) + block
+    first[0] = <Py_ssize_t>rows.list[e] * rows.stride + border[0]
+    return border[1] - border[0]
 
 
-cdef void add_outer(SparseRows *rows, float *g, Matrix *matrix, int n_examples) noexcept nogil:
-    """matrix[i, :] += sum over e of value[e, i] * g[e, :]: the gradient of a matrix product."""
-    cdef int block, e
-    cdef int *border
-    cdef Py_ssize_t first
-    for block in range(matrix.n_blocks):         # BLOCKED, as above
+cdef void multiply(Layer *layer, int n_examples) noexcept nogil:
+    """a[e, :] += sum_i input[e, i] * W[i, :] for each example e: a matrix product."""
+    cdef SparseRows *rows = &layer.inputs
+    cdef int block, e, n, all_rows, stride = layer.W.stride
+    cdef Py_ssize_t first, other
+    cdef float *a
+    for block in range(layer.W.n_blocks):        # BLOCKED: this block of the matrix stays in cache
+        all_rows = min(layer.W.block, layer.n_in - block * layer.W.block)
+        e = 0
+        while e < n_examples:                    # while all examples pass by
+            a = layer.a + <Py_ssize_t>e * stride
+            n = found_in(layer, e, block, &first)
+            if (stride >= WIDE and n == all_rows and e + 1 < n_examples
+                    and found_in(layer, e + 1, block, &other) == n):    # PAIRED: the same rows
+                simd.add_rows_pair(a, a + stride, stride, layer.W.data, rows.offset + first,
+                                   rows.value + first, rows.value + other, n)
+                e += 2
+            else:
+                simd.add_rows(a, stride, layer.W.data, rows.offset + first, rows.value + first, n)
+                e += 1
+
+
+cdef void add_outer(Layer *layer, int n_examples) noexcept nogil:
+    """dW[i, :] += sum over e of input[e, i] * g[e, :]: the gradient of a matrix product."""
+    cdef SparseRows *rows = &layer.inputs
+    cdef int block, e, n
+    cdef Py_ssize_t first, found = 0
+    if layer.W.stride >= WIDE:
         for e in range(n_examples):
-            border = rows.border + <Py_ssize_t>rows.list[e] * (matrix.n_blocks + 1) + block
-            first = <Py_ssize_t>rows.list[e] * rows.stride + border[0]
-            simd.add_to_rows(matrix.data, rows.offset + first, rows.value + first,
-                             border[1] - border[0], g + <Py_ssize_t>e * matrix.stride, matrix.stride)
+            found += rows.border[<Py_ssize_t>rows.list[e] * (layer.W.n_blocks + 1)
+                                 + layer.W.n_blocks]
+        if 3 * found > <Py_ssize_t>n_examples * layer.n_in:
+            add_outer_paired(layer, n_examples)
+            return
+    for block in range(layer.W.n_blocks):        # BLOCKED, as above
+        for e in range(n_examples):
+            n = found_in(layer, e, block, &first)
+            simd.add_to_rows(layer.dW.data, rows.offset + first, rows.value + first, n,
+                             layer.g + <Py_ssize_t>e * layer.W.stride, layer.W.stride)
+
+
+cdef void add_outer_paired(Layer *layer, int n_examples) noexcept nogil:
+    """The same sums, two rows of dW at a time: each is a weighted sum of the rows of g."""
+    cdef int offset[MAX_CHUNK]
+    cdef float upper[MAX_CHUNK]
+    cdef float lower[MAX_CHUNK]
+    cdef int i, e, n, stride = layer.W.stride
+    cdef float *row
+    for i in range(0, layer.n_in, 2):
+        row = layer.dW.data + <Py_ssize_t>i * stride
+        n = 0
+        for e in range(n_examples):              # written always, kept if not 0: no branch
+            offset[n] = e * stride
+            upper[n] = layer.input[e][i]
+            lower[n] = layer.input[e][i + 1] if i + 1 < layer.n_in else 0
+            n += (upper[n] != 0) | (lower[n] != 0)
+        if i + 1 < layer.n_in:
+            simd.add_rows_pair(row, row + stride, stride, layer.g, offset, upper, lower, n)
+        else:
+            simd.add_rows(row, stride, layer.g, offset, upper, n)
 
 
 # ------------------------------------------------------------------------------------- local SGD
 
 cdef void forward(Layer *layers, int n_layers, int n_examples) noexcept nogil:
-    """a_1 = relu(x W_1 + b_1), ..., a_L = softmax(a_{L-1} W_L + b_L); inputs of layer 1 are listed."""
+    """a_1 = relu(x W_1 + b_1), ..., a_L = softmax(a_{L-1} W_L + b_L); x must have been listed."""
     cdef int l, e, j
     cdef Layer *layer
+    cdef Layer *below
     cdef float *a
     for l in range(n_layers):
         layer = &layers[l]
         for e in range(n_examples):
-            a = layer.a + <Py_ssize_t>e * layer.W.stride
             if l > 0:
+                below = &layers[l - 1]
+                layer.input[e] = below.a + <Py_ssize_t>e * below.W.stride
                 layer.inputs.list[e] = e
-                list_nonzeros(layers[l - 1].a + <Py_ssize_t>e * layers[l - 1].W.stride, layer.n_in,
-                              &layer.W, &layer.inputs, e)
-            memcpy(a, layer.b, layer.W.stride * sizeof(float))
-        multiply(&layer.inputs, &layer.W, layer.a, n_examples)
+                list_nonzeros(layer, layer.input[e], e)
+            memcpy(layer.a + <Py_ssize_t>e * layer.W.stride, layer.b,
+                   layer.W.stride * sizeof(float))
+        multiply(layer, n_examples)
         for e in range(n_examples):
             a = layer.a + <Py_ssize_t>e * layer.W.stride
             if l < n_layers - 1:
                 for j in range(layer.n_out):
                     a[j] = 0 if a[j] < 0 else a[j]      # relu; written so that NaN stays NaN
             else:
-                softmax(a, layer.n_out)
+                softmax(a, layer.n_out, layer.W.stride)
 
 
-cdef void softmax(float *z, int n) noexcept nogil:
+cdef void softmax(float *z, int n, int stride) noexcept nogil:
     """z <- exp(z) / sum(exp(z)); the largest is subtracted first, so that exp cannot overflow."""
     cdef float largest = z[0], total = 0
     cdef int j
     for j in range(1, n):
         largest = max(largest, z[j])
+    simd.exps(z, largest, stride)
     for j in range(n):
-        z[j] = expf(z[j] - largest)
         total += z[j]
     for j in range(n):
         z[j] /= total
+    for j in range(n, stride):                           # PADDED
+        z[j] = 0
 
 
 cdef void backward(Layer *layers, int n_layers, const long long *labels, int n_examples,
@@ -267,11 +327,9 @@ cdef void backward(Layer *layers, int n_layers, const long long *labels, int n_e
     Last layer: g = step * (p - onehot(y)). Going down: g = (g W^T) where the ReLU was open.
     """
     cdef int l, e, j
-    cdef Layer *layer
-    cdef Layer *below
+    cdef Layer *layer = &layers[n_layers - 1]
     cdef float *a
     cdef float *g
-    layer = &layers[n_layers - 1]
     for e in range(n_examples):
         a = layer.a + <Py_ssize_t>e * layer.W.stride
         g = layer.g + <Py_ssize_t>e * layer.W.stride
@@ -279,32 +337,41 @@ cdef void backward(Layer *layers, int n_layers, const long long *labels, int n_e
             g[j] = step * a[j]
         g[labels[e]] -= step
     for l in range(n_layers - 1, 0, -1):
-        layer = &layers[l]
-        below = &layers[l - 1]
-        memset(below.g, 0, <size_t>n_examples * below.W.stride * sizeof(float))
+        send_back(&layers[l], &layers[l - 1], n_examples)
+
+
+cdef void send_back(Layer *layer, Layer *below, int n_examples) noexcept nogil:
+    """below.g[e, i] = sum_j W[i, j] * g[e, j], where a of the layer below is not 0; else 0."""
+    cdef int block, e, i, n, k
+    cdef unsigned int open_
+    cdef Py_ssize_t first
+    cdef unsigned int *dot
+    cdef unsigned int *g
+    for block in range(layer.W.n_blocks):                # BLOCKED; SPARSE: of open units only
         for e in range(n_examples):
-            layer.steps.list[e] = e
-            list_nonzeros(layer.g + <Py_ssize_t>e * layer.W.stride, layer.n_out, &layer.WT,
-                          &layer.steps, e)
-        multiply(&layer.steps, &layer.WT, below.g, n_examples)
-        for j in range(n_examples * below.W.stride):
-            below.g[j] = 0 if below.a[j] == 0 else below.g[j]
+            n = found_in(layer, e, block, &first)
+            simd.dots(layer.dot + first, layer.W.data, layer.inputs.offset + first, n,
+                      layer.g + <Py_ssize_t>e * layer.W.stride, layer.W.stride)
+    for e in range(n_examples):
+        dot = <unsigned int *>layer.dot + <Py_ssize_t>e * layer.inputs.stride
+        g = <unsigned int *>below.g + <Py_ssize_t>e * below.W.stride
+        k = 0
+        for i in range(layer.n_in):                      # bits & 0 or & all ones: no branch
+            open_ = layer.input[e][i] != 0
+            g[i] = dot[k] & (0 - open_)
+            k += open_
 
 
-cdef void add_gradients(Layer *layers, int n_layers, int n_examples, bint transposed) noexcept nogil:
-    """dW += a^T g and db += g, summed over the chunk; for W^T the same with the roles exchanged."""
+cdef void add_gradients(Layer *layers, int n_layers, int n_examples) noexcept nogil:
+    """dW += a^T g and db += g, summed over the chunk."""
     cdef int l, e, j
     cdef Layer *layer
-    cdef float *g
     for l in range(n_layers):
         layer = &layers[l]
-        add_outer(&layer.inputs, layer.g, &layer.dW, n_examples)
-        if l > 0 and transposed:
-            add_outer(&layer.steps, layers[l - 1].a, &layer.dWT, n_examples)
+        add_outer(layer, n_examples)
         for e in range(n_examples):
-            g = layer.g + <Py_ssize_t>e * layer.W.stride
             for j in range(layer.n_out):
-                layer.db[j] += g[j]
+                layer.db[j] += layer.g[<Py_ssize_t>e * layer.W.stride + j]
 
 
 cdef void apply_large_batch(Layer *layers, int n_layers) noexcept nogil:
@@ -312,11 +379,8 @@ cdef void apply_large_batch(Layer *layers, int n_layers) noexcept nogil:
     cdef int l
     for l in range(n_layers):
         add_and_clear(layers[l].W.data, layers[l].dW.data,
-                      <Py_ssize_t>layers[l].W.rows * layers[l].W.stride)
+                      <Py_ssize_t>layers[l].n_in * layers[l].W.stride)
         add_and_clear(layers[l].b, layers[l].db, layers[l].W.stride)
-        if l > 0:
-            add_and_clear(layers[l].WT.data, layers[l].dWT.data,
-                          <Py_ssize_t>layers[l].WT.rows * layers[l].WT.stride)
 
 
 cdef void add_and_clear(float *to, float *what, Py_ssize_t n) noexcept nogil:
@@ -331,11 +395,8 @@ cdef void pull_back(Layer *layers, int n_layers, float strength) noexcept nogil:
     cdef int l
     for l in range(n_layers):
         add_pull(layers[l].W.data, layers[l].pull.data, strength,
-                 <Py_ssize_t>layers[l].W.rows * layers[l].W.stride)
+                 <Py_ssize_t>layers[l].n_in * layers[l].W.stride)
         add_pull(layers[l].b, layers[l].pull_b, strength, layers[l].W.stride)
-        if l > 0:
-            add_pull(layers[l].WT.data, layers[l].pullT.data, strength,
-                     <Py_ssize_t>layers[l].WT.rows * layers[l].WT.stride)
 
 
 cdef void add_pull(float *w, const float *pull, float strength, Py_ssize_t n) noexcept nogil:
@@ -377,7 +438,8 @@ def local_sgd(layer_sizes, const float[::1] params, const float[:, ::1] x,
     cdef Workspace work
     check_sizes(layer_sizes, params, x, y, part, order, batch_size, out)
     if correction is not None and correction.shape[0] != params.shape[0]:
-        raise ValueError(f"correction must have {params.shape[0]} numbers, got {correction.shape[0]}")
+        raise ValueError(
+            f"correction must have {params.shape[0]} numbers, got {correction.shape[0]}")
     work = take_workspace(tuple(layer_sizes), min(batch_size, n_visits) > MAX_CHUNK,
                           prox_mu != 0 or correction is not None,
                           n_rows if order.shape[0] > 1 and n_rows * x.shape[1] <= KEEP else 0)
@@ -414,9 +476,10 @@ cdef void step_of_batch(Workspace work, const float[:, ::1] x, const long long[:
             place = places[start + e]
             row = part[place]
             labels[e] = y[row]
+            first.input[e] = &x[row, 0]
             first.inputs.list[e] = <int>place if work.keeps_lists else e
             if not (work.keeps_lists and work.listed[place]):
-                list_nonzeros(&x[row, 0], first.n_in, &first.W, &first.inputs, first.inputs.list[e])
+                list_nonzeros(first, &x[row, 0], first.inputs.list[e])
                 if work.keeps_lists:
                     work.listed[place] = True
         forward(work.layers, work.n_layers, n_chunk)
@@ -424,7 +487,7 @@ cdef void step_of_batch(Workspace work, const float[:, ::1] x, const long long[:
         start += n_chunk
         if work.pulled and start == n_batch:             # W is not needed any more as it was
             pull_back(work.layers, work.n_layers, work.strength)
-        add_gradients(work.layers, work.n_layers, n_chunk, True)
+        add_gradients(work.layers, work.n_layers, n_chunk)
     if work.large_batch:
         apply_large_batch(work.layers, work.n_layers)
 
@@ -454,7 +517,7 @@ def predict_proba(layer_sizes, const float[::1] params, const float[:, ::1] x,
             n_chunk = <int>min(<Py_ssize_t>MAX_CHUNK, n - start)
             for e in range(n_chunk):
                 first.inputs.list[e] = e
-                list_nonzeros(&x[start + e, 0], first.n_in, &first.W, &first.inputs, e)
+                list_nonzeros(first, &x[start + e, 0], e)
             forward(work.layers, n_layers, n_chunk)
             for e in range(n_chunk):
                 memcpy(&out[start + e, 0], last.a + <Py_ssize_t>e * last.W.stride,
@@ -497,30 +560,28 @@ def clipped_gradient_sum(layer_sizes, const float[::1] params, const float[:, ::
             n_chunk = <int>min(<Py_ssize_t>MAX_CHUNK, n - start)
             for e in range(n_chunk):
                 labels[e] = y[rows[start + e]]
+                first.input[e] = &x[rows[start + e], 0]
                 first.inputs.list[e] = e
-                list_nonzeros(&x[rows[start + e], 0], first.n_in, &first.W, &first.inputs, e)
+                list_nonzeros(first, first.input[e], e)
             forward(work.layers, work.n_layers, n_chunk)
             backward(work.layers, work.n_layers, labels, n_chunk, 1)
             for e in range(n_chunk):
-                norms[start + e] = clip(work.layers, work.n_layers, e, &x[rows[start + e], 0],
-                                        clip_norm)
-            add_gradients(work.layers, work.n_layers, n_chunk, False)
+                norms[start + e] = clip(work.layers, work.n_layers, e, clip_norm)
+            add_gradients(work.layers, work.n_layers, n_chunk)
             start += n_chunk
         work.store_steps(out)
     if all_finite(&params[0], params.shape[0]) and all_finite(&out[0], out.shape[0]):
         _spare.append(work)
 
 
-cdef double clip(Layer *layers, int n_layers, int e, const float *x, double clip_norm) noexcept nogil:
+cdef double clip(Layer *layers, int n_layers, int e, double clip_norm) noexcept nogil:
     """Scale g of example e so that its gradient's norm is at most clip_norm; returns the norm."""
     cdef int l, j
     cdef double norm = 0
     cdef float scale
-    cdef const float *a = x
     for l in range(n_layers):
-        norm += ((squared_norm(a, layers[l].n_in) + 1)
+        norm += ((squared_norm(layers[l].input[e], layers[l].n_in) + 1)
                  * squared_norm(layers[l].g + <Py_ssize_t>e * layers[l].W.stride, layers[l].n_out))
-        a = layers[l].a + <Py_ssize_t>e * layers[l].W.stride
     norm = sqrt(norm)
     if not norm <= clip_norm:                            # so written, NaN is scaled and comes out
         scale = <float>(clip_norm / norm)
@@ -663,21 +724,17 @@ cdef class Workspace:
             used = place(<void **>&layer.b, layer.W.stride, memory, used)
             used = place(<void **>&layer.a, MAX_CHUNK * layer.W.stride, memory, used)
             used = place(<void **>&layer.g, MAX_CHUNK * layer.W.stride, memory, used)
-            used = place_rows(&layer.inputs, &layer.W, MAX_CHUNK if l else self.n_lists, memory, used)
+            used = place_rows(&layer.inputs, &layer.W, MAX_CHUNK if l else self.n_lists, memory,
+                              used)
             if l > 0:
-                used = place_matrix(&layer.WT, layer.n_out, layer.n_in, memory, used)
-                used = place_rows(&layer.steps, &layer.WT, MAX_CHUNK, memory, used)
-            layer.dW, layer.dWT, layer.db = layer.W, layer.WT, layer.b
+                used = place(<void **>&layer.dot, MAX_CHUNK * layer.inputs.stride, memory, used)
+            layer.dW, layer.db = layer.W, layer.b
             if self.large_batch:
                 used = place_matrix(&layer.dW, layer.n_in, layer.n_out, memory, used)
                 used = place(<void **>&layer.db, layer.W.stride, memory, used)
-                if l > 0:
-                    used = place_matrix(&layer.dWT, layer.n_out, layer.n_in, memory, used)
             if self.pulled:
                 used = place_matrix(&layer.pull, layer.n_in, layer.n_out, memory, used)
                 used = place(<void **>&layer.pull_b, layer.W.stride, memory, used)
-                if l > 0:
-                    used = place_matrix(&layer.pullT, layer.n_out, layer.n_in, memory, used)
         return used
 
     cdef bint all_finite(self) noexcept nogil:
@@ -690,21 +747,11 @@ cdef class Workspace:
         return good
 
     cdef void load(self, const float[::1] params) noexcept nogil:
-        """Copy the flat vector into the padded matrices, W and its transpose."""
-        cdef int l, i, j
-        cdef Py_ssize_t at = 0
-        cdef Layer *layer
+        """Copy the flat vector into the padded matrices."""
+        cdef int l
+        cdef const float *at = &params[0]
         for l in range(self.n_layers):
-            layer = &self.layers[l]
-            for i in range(layer.n_in):
-                for j in range(layer.n_out):
-                    layer.W.data[<Py_ssize_t>i * layer.W.stride + j] = params[at]
-                    if l > 0:
-                        layer.WT.data[<Py_ssize_t>j * layer.WT.stride + i] = params[at]
-                    at += 1
-            for j in range(layer.n_out):
-                layer.b[j] = params[at]
-                at += 1
+            at = unpack(at, &self.layers[l], &self.layers[l].W, self.layers[l].b)
 
     cdef void load_pull(self, const float[::1] params, const float[::1] correction, float lr,
                         float prox_mu) noexcept nogil:
@@ -712,57 +759,62 @@ cdef class Workspace:
         cdef int l, i, j
         cdef Py_ssize_t at = 0
         cdef Layer *layer
-        cdef float pull
+        cdef float *row
         cdef bint corrected = correction is not None
         self.strength = lr * prox_mu
         for l in range(self.n_layers):
             layer = &self.layers[l]
-            for i in range(layer.n_in + 1):              # the last row is the bias
+            for i in range(layer.n_in + 1):
+                row = layer.pull.data + <Py_ssize_t>i * layer.pull.stride
+                if i == layer.n_in:
+                    row = layer.pull_b
                 for j in range(layer.n_out):
-                    pull = self.strength * params[at]
+                    row[j] = self.strength * params[at]
                     if corrected:
-                        pull -= lr * correction[at]
-                    if i == layer.n_in:
-                        layer.pull_b[j] = pull
-                    else:
-                        layer.pull.data[<Py_ssize_t>i * layer.pull.stride + j] = pull
-                        if l > 0:
-                            layer.pullT.data[<Py_ssize_t>j * layer.pullT.stride + i] = pull
+                        row[j] -= lr * correction[at]
                     at += 1
-
-    cdef void store_steps(self, float[::1] out) noexcept nogil:
-        """Copy the added-up dW and db into the flat vector, and empty them for the next call."""
-        cdef int l, i
-        cdef Py_ssize_t at = 0
-        cdef Layer *layer
-        for l in range(self.n_layers):
-            layer = &self.layers[l]
-            for i in range(layer.n_in):
-                memcpy(&out[at], layer.dW.data + <Py_ssize_t>i * layer.dW.stride,
-                       layer.n_out * sizeof(float))
-                at += layer.n_out
-            memcpy(&out[at], layer.db, layer.n_out * sizeof(float))
-            at += layer.n_out
-            memset(layer.dW.data, 0, <size_t>layer.dW.rows * layer.dW.stride * sizeof(float))
-            memset(layer.db, 0, layer.dW.stride * sizeof(float))
 
     cdef void store(self, float[::1] out) noexcept nogil:
         """Copy the padded matrices back into the flat vector."""
-        cdef int l, i
-        cdef Py_ssize_t at = 0
+        cdef int l
+        cdef float *at = &out[0]
+        for l in range(self.n_layers):
+            at = pack(at, &self.layers[l], &self.layers[l].W, self.layers[l].b)
+
+    cdef void store_steps(self, float[::1] out) noexcept nogil:
+        """Copy the added-up dW and db into the flat vector, and empty them for the next call."""
+        cdef int l
+        cdef float *at = &out[0]
         cdef Layer *layer
         for l in range(self.n_layers):
             layer = &self.layers[l]
-            for i in range(layer.n_in):
-                memcpy(&out[at], layer.W.data + <Py_ssize_t>i * layer.W.stride,
-                       layer.n_out * sizeof(float))
-                at += layer.n_out
-            memcpy(&out[at], layer.b, layer.n_out * sizeof(float))
-            at += layer.n_out
+            at = pack(at, layer, &layer.dW, layer.db)
+            memset(layer.dW.data, 0, <size_t>layer.n_in * layer.dW.stride * sizeof(float))
+            memset(layer.db, 0, layer.dW.stride * sizeof(float))
+
+
+cdef const float *unpack(const float *at, Layer *layer, Matrix *matrix, float *b) noexcept nogil:
+    """The layer's part of the flat vector, W row by row and then b; returns where it ends."""
+    cdef int i
+    for i in range(layer.n_in):
+        memcpy(matrix.data + <Py_ssize_t>i * matrix.stride, at, layer.n_out * sizeof(float))
+        at += layer.n_out
+    memcpy(b, at, layer.n_out * sizeof(float))
+    return at + layer.n_out
+
+
+cdef float *pack(float *at, Layer *layer, Matrix *matrix, const float *b) noexcept nogil:
+    """The inverse of ``unpack``."""
+    cdef int i
+    for i in range(layer.n_in):
+        memcpy(at, matrix.data + <Py_ssize_t>i * matrix.stride, layer.n_out * sizeof(float))
+        at += layer.n_out
+    memcpy(at, b, layer.n_out * sizeof(float))
+    return at + layer.n_out
 
 
 cdef size_t place(void **pointer, size_t n, char *memory, size_t used) noexcept:
-    """Give ``pointer`` room for n 4-byte numbers behind the ``used`` bytes; returns the new used."""
+    """Give ``pointer`` room for n 4-byte numbers after ``used`` bytes; returns the new used."""
     pointer[0] = NULL if memory == NULL else memory + used
     return used + (n * 4 + ALIGN - 1) // ALIGN * ALIGN
 

@@ -63,6 +63,19 @@ def test_one_epoch_with_a_small_last_batch(sizes, scale, digits, rng):
     assert compare(sizes, x, y, order, batch_size=10) < tolerance
 
 
+@pytest.mark.parametrize("sizes", [*WIDE, (64, 100, 90, 5), (64, 101, 97, 5), (64, 81)])
+@pytest.mark.parametrize("batch_size", [1, 2, 9, 10, 31, 33, 65])
+@pytest.mark.parametrize("n_features", [64, 63])
+def test_one_step_where_rows_are_paired(sizes, batch_size, n_features, digits, rng):
+    """Dense inputs into wide layers; odd numbers of inputs, hidden units and examples."""
+    x = rng.normal(size=(120, n_features)).astype(np.float32)
+    x[7, 5] = x[8, 5] = x[8, 6] = 0  # an example that is not quite full between full ones
+    y = rng.integers(0, sizes[-1], len(x))
+    order = rng.permutation(len(x))[np.newaxis, :batch_size]
+    order[0, :2] = (7, 8)[: len(order[0])]
+    assert compare((n_features, *sizes[1:]), x, y, order, batch_size, lr=1.0) < 1e-5
+
+
 @pytest.mark.parametrize(
     ("sizes", "tolerance"), [((784, 10), 1e-5), ((784, 50, 10), 2e-2), ((784, 200, 200, 10), 2e-2)]
 )
@@ -112,6 +125,33 @@ def test_probabilities(sizes, n, digits):
     kernels.predict_proba(sizes, params, x, ours)
     _reference.predict_proba(sizes, params, x, theirs)
     np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-7)
+
+
+@pytest.mark.parametrize("n_classes", [2, 10, 16, 17, 100])
+@pytest.mark.parametrize("spread", [1e-6, 1, 30, 300, 1e30])
+def test_softmax_of_any_logits(n_classes, spread, rng):
+    """With x the unit vectors, W holds the logits. Against float64; below 1e-38 all is 0."""
+    logits = rng.normal(0, spread, (50, n_classes)).astype(np.float32)
+    params = np.concatenate([logits.ravel(), np.zeros(n_classes, np.float32)])
+    ours = np.empty((50, n_classes), np.float32)
+    kernels.predict_proba((50, n_classes), params, np.eye(50, dtype=np.float32), ours)
+    exact = np.exp(logits.astype(float) - logits.max(axis=1, keepdims=True).astype(float))
+    exact /= exact.sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(ours, exact, rtol=2e-5 if spread > 1 else 1e-6, atol=2e-38)
+    np.testing.assert_allclose(ours.sum(axis=1), 1, rtol=1e-6)
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_what_is_not_finite_comes_out(bad):
+    params = np.zeros(2 * 3 + 3, np.float32)
+    params[0] = bad
+    out = np.empty((2, 3), np.float32)
+    kernels.predict_proba((2, 3), params, np.eye(2, dtype=np.float32), out)
+    if bad == -np.inf:  # exp(-inf) = 0 is a probability
+        np.testing.assert_allclose(out[0], [0, 0.5, 0.5], atol=1e-37)
+    else:
+        assert np.isnan(out[0]).any()
+    np.testing.assert_allclose(out[1], 1 / 3, rtol=1e-6)
 
 
 def test_probabilities_refuse_wrong_sizes():
