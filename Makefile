@@ -17,7 +17,7 @@ help:
 	@echo "make lint     check style of code and notebooks      make format   fix it"
 	@echo "make exercises  release solutions/ as exercises/, without the answers"
 	@echo "make grade    grade submitted/ (INBOX=FOLDER collects files first): gradebook, feedback, CSV"
-	@echo "make bench    time the compiled core against NumPy on this machine"
+	@echo "make bench    time the compiled core against its peers on this machine (minutes)"
 	@echo "make table1   reproduce Table 1 of McMahan et al. 2017 (minutes)"
 	@echo "make figures  redraw the pictures of the README"
 	@echo "make glossary make the glossary's notebook from fedcore/lab/glossary.json"
@@ -49,7 +49,7 @@ grade: $(VENV)/.course
 	$(BIN)/python -m fedcore.grading $(if $(INBOX),"$(INBOX)")
 
 bench: $(VENV)/.test
-	$(BIN)/python benchmarks/bench_core.py
+	$(BIN)/python benchmarks/bench.py $(BENCH_ARGS)
 
 table1: $(VENV)/.test
 	$(BIN)/python benchmarks/table1.py

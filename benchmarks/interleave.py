@@ -1,0 +1,64 @@
+"""Timing in turns: every peer once, then every peer again, so that a slow minute slows them all.
+
+pyperf and pytest-benchmark time one function after the other. On a machine that is not quiet their
+ratios then compare two moments as much as two programs. So the turns are taken here; pyperf keeps
+the values, works out the statistics, describes the machine, and writes the file that its own
+commands read (``python -m pyperf stats benchmarks/results.json``).
+"""
+
+from __future__ import annotations
+
+import gc
+import statistics
+import time
+from collections.abc import Callable
+
+import pyperf
+
+Job = Callable[[], object]
+
+
+def measure(jobs: dict[str, Job], rounds: int) -> dict[str, dict[str, float]]:
+    """{name: {"cpu": median seconds, "wall": median seconds}} of each job, taken in turns.
+
+    One round that is not counted comes first. CPU time is that of the whole process, all threads.
+    """
+    times = {name: {"cpu": [], "wall": []} for name in jobs}
+    for i in range(rounds + 1):
+        for name, job in jobs.items():
+            gc.collect()
+            wall, cpu = time.perf_counter(), time.process_time()
+            job()
+            cpu, wall = time.process_time() - cpu, time.perf_counter() - wall
+            if i:
+                times[name]["cpu"].append(cpu)
+                times[name]["wall"].append(wall)
+    return {
+        name: {clock: statistics.median(values) for clock, values in clocks.items()}
+        | {"values": clocks["cpu"]}
+        for name, clocks in times.items()
+    }
+
+
+def as_suite(cases: dict[str, dict[str, dict]]) -> pyperf.BenchmarkSuite:
+    """All measurements as a pyperf suite; its metadata is the description of the machine."""
+    benchmarks = [
+        pyperf.Benchmark(
+            [
+                pyperf.Run(
+                    [max(value, 1e-9) for value in result["values"]],
+                    metadata={"name": f"{case}: {name}"},
+                )
+            ]
+        )
+        for case, results in cases.items()
+        for name, result in results.items()
+    ]
+    return pyperf.BenchmarkSuite(benchmarks)
+
+
+def machine() -> dict[str, str]:
+    """Processor, cores, load and Python, as pyperf reads them from the system."""
+    metadata = pyperf.Run([1.0], metadata={"name": "machine"}, collect_metadata=True).get_metadata()
+    wanted = ("cpu_model_name", "cpu_count", "load_avg_1min", "platform", "python_version")
+    return {name: str(metadata[name]) for name in wanted if name in metadata}
