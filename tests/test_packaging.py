@@ -208,5 +208,6 @@ def test_repository_is_small_and_free_of_build_products():
     files = [ROOT / name for name in listed.stdout.split("\0") if name]
     present = [file for file in files if file.exists()]
     assert sum(file.stat().st_size for file in present) < 40e6
+    present.remove(ROOT / "tests" / "simd_check.c")  # written by hand
     endings = (".so", ".c", ".pyc", ".pyd", ".egg-info")
     assert [file.name for file in present if file.name.endswith(endings)] == []
