@@ -80,7 +80,7 @@ def test_papers_named_are_listed():
             assert len(named) == 1, (entry.term, author, year)
 
 
-def test_the_terms_of_the_lessons_contributing_table_are_there():
+def test_the_names_in_contributing_are_there():
     """CONTRIBUTING's names are the course's: each must be found in the glossary."""
     table = (ROOT / "CONTRIBUTING.md").read_text().split("## Names")[1].split("## Code")[0]
     names = re.findall(r"^\| `([a-z_]+)`", table, re.M)

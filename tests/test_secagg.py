@@ -229,6 +229,13 @@ def test_each_secret_alone_leaves_the_vector_hidden_and_both_lay_it_open():
     assert (y - pairwise - own).tolist() == [42] * 20_000
 
 
+def test_the_published_digest_does_not_give_the_self_mask():
+    run = Run([np.zeros(50, dtype=np.uint32)] * 3).advertise()
+    digest = run.clients[0].share(run.roster).digest
+    mask = masks.self_mask(run.clients[0]._seed, run.setup)
+    assert (masks.expand(digest, 50, run.setup.dtype) != mask).all()
+
+
 def test_real_randomness_is_the_default():
     rows = [np.ones(5)] * 3
     first, second = (secagg.Client(0, secagg.Setup(3, 5)).advertise() for _ in range(2))
@@ -320,6 +327,7 @@ def test_the_server_takes_no_second_secret():
     for false in (
         replace(honest, keys=honest.keys | {1: share}),
         replace(honest, seeds=honest.seeds | {5: share}),
+        replace(honest, seeds={}, keys=honest.keys | {1: share}),
     ):
         with pytest.raises(ValueError, match="refused: client 0 sent a share that was not asked"):
             run.server.receive(false)
