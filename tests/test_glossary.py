@@ -106,6 +106,7 @@ def test_the_names_in_contributing_are_there():
         ("secagg", "secure aggregation"),
         ("quantization", "quantisation"),
         ("over selection", "over-selection"),
+        ("renyi divergence", "Rényi divergence"),
     ],
 )
 def test_names_find_their_entry_without_a_note(asked, found):

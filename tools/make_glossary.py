@@ -11,7 +11,7 @@ from urllib.parse import quote
 import nbformat
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
-from fedcore.lab.glossary import entries, source, taught_in
+from fedcore.lab.glossary import ascii_text, entries, source, taught_in
 
 TARGET = Path(__file__).resolve().parent.parent / "notebooks" / "glossary.ipynb"
 
@@ -36,7 +36,7 @@ def build():
         new_code_cell('lab.glossary("fedavgg")  # try a term of your own', id="look-up"),
     ]
     for entry in entries():
-        name = re.sub(r"\W+", "-", entry.term.lower()).strip("-")
+        name = re.sub(r"\W+", "-", ascii_text(entry.term).lower()).strip("-")
         cells.append(new_markdown_cell(_prose(entry), id=f"{name}-text"))
         cells.append(new_code_cell(entry.code, id=name))
     sources = "\n".join(f"- {each}" for each in source()["sources"])

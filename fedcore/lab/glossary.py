@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import json
 import re
+import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
 from difflib import SequenceMatcher
@@ -143,6 +144,11 @@ def taught_in(lesson: str) -> str:
     return f"Lesson {int(lesson[:2])} · {title}" if title else f"Lesson {int(lesson[:2])}"
 
 
+def ascii_text(term: str) -> str:
+    """``term`` without accents and what else ASCII lacks: 'Rényi' -> 'Renyi'."""
+    return unicodedata.normalize("NFKD", term).encode("ascii", "ignore").decode()
+
+
 def _box(entry: Entry) -> str:
     also = f'<p class="fc-soft">also: {escape(", ".join(entry.also))}</p>' if entry.also else ""
     return (
@@ -167,8 +173,8 @@ def _anchor(notebook: str, text: str) -> str:
 
 
 def _key(term: str) -> str:
-    """Letters and digits in lower case: 'Non-IID' -> 'noniid'."""
-    return re.sub(r"[\W_]+", "", term.lower())
+    """Letters and digits in lower case, without accents: 'Non-IID' -> 'noniid'."""
+    return re.sub(r"[\W_]+", "", ascii_text(term).lower())
 
 
 def _exact(term: str) -> tuple[Entry, ...]:
