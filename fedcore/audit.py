@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
+
 from fedcore._validate import as_int, as_real
 
 
@@ -37,6 +39,28 @@ def epsilon_lower_bound(
     tpr, fpr = rate_low(hits, members, tail), rate_high(alarms, nonmembers, tail)
     ratios = ((tpr - delta) / fpr, (1 - fpr - delta) / (1 - tpr))
     return math.log(max(1.0, *ratios))
+
+
+def best_threshold(scores: np.ndarray, member: np.ndarray, delta: float) -> float:
+    """The score from which on "member" refutes the largest epsilon on these answers.
+
+    scores: (n,), larger means "member"; member: (n,) bool. Of up to 60 thresholds, evenly spread in
+    the logarithm of how many are accused. Use it on other answers than those it was chosen on.
+    """
+    order = np.argsort(-scores, kind="stable")
+    hits, n = np.cumsum(member[order]), int(member.sum())
+    candidates = np.unique(np.geomspace(1, len(scores) - 1, 60).astype(int))
+    bounds = [
+        epsilon_lower_bound(
+            true_positives=int(hits[k - 1]),
+            members=n,
+            false_positives=int(k - hits[k - 1]),
+            nonmembers=len(scores) - n,
+            delta=delta,
+        )
+        for k in candidates
+    ]
+    return float(scores[order[candidates[int(np.argmax(bounds))] - 1]])
 
 
 def rate_low(hits: int, n: int, tail: float) -> float:

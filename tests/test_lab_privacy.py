@@ -16,7 +16,6 @@ from fedcore.lab import privacy_words as words
 from fedcore.lab.privacy_runs import (
     PrivacyResult,
     PrivacySettings,
-    best_threshold,
     deal,
     follow_privacy,
     proven_epsilon,
@@ -109,7 +108,7 @@ def test_the_users_hold_different_digits():
 def test_threshold_refutes_as_much_as_any_of_those_tried(rng):
     member = rng.random(400) < 0.5
     scores = rng.normal(size=400) + 2 * member
-    threshold = best_threshold(scores, member, 1e-5)
+    threshold = audit.best_threshold(scores, member, 1e-5)
 
     def bound(at):
         said = scores >= at

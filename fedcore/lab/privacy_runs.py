@@ -34,7 +34,7 @@ class PrivacySettings:
 
     n_users: in each training run; twice as many are dealt ``n_examples`` digits each at random, and
     every run is of a random half of them. n_models: training runs that the membership attack has,
-    even, >= 4. delta: of the guarantee. The others as in ``DPFedAvg`` and ``run_federation``.
+    even, >= 6. delta: of the guarantee. The others as in ``DPFedAvg`` and ``run_federation``.
     Raises TypeError or ValueError that names the setting.
     """
 
@@ -57,7 +57,7 @@ class PrivacySettings:
         as_real("sampling_rate", self.sampling_rate, 0, 1, include_low=False)
         as_int("n_rounds", self.n_rounds, minimum=1)
         LocalSGD(self.epochs, self.n_examples, self.lr)
-        if as_int("n_models", self.n_models, minimum=4) % 2:
+        if as_int("n_models", self.n_models, minimum=6) % 2:
             raise ValueError(f"n_models must be even, got {self.n_models}")
         as_real("delta", self.delta, 0, 1, include_low=False, include_high=False)
         as_int("seed", self.seed, minimum=0)
@@ -192,7 +192,7 @@ def proven_epsilon(scores: np.ndarray, member: np.ndarray, delta: float) -> floa
     The threshold is chosen on the even models and its hits are counted on the odd ones, so that it
     hasn't been fitted to them. The answers of one model hang together: read it as a guide.
     """
-    threshold = best_threshold(scores[::2].ravel(), member[::2].ravel(), delta)
+    threshold = audit.best_threshold(scores[::2].ravel(), member[::2].ravel(), delta)
     accused, truth = scores[1::2] >= threshold, member[1::2]
     return audit.epsilon_lower_bound(
         true_positives=int((accused & truth).sum()),
@@ -201,24 +201,6 @@ def proven_epsilon(scores: np.ndarray, member: np.ndarray, delta: float) -> floa
         nonmembers=int((~truth).sum()),
         delta=delta,
     )
-
-
-def best_threshold(scores: np.ndarray, member: np.ndarray, delta: float) -> float:
-    """The score from which "took part" refutes the largest epsilon on these (n,) answers."""
-    order = np.argsort(-scores, kind="stable")
-    hits, n = np.cumsum(member[order]), int(member.sum())
-    candidates = np.unique(np.geomspace(1, len(scores) - 1, 60).astype(int))
-    bounds = [
-        audit.epsilon_lower_bound(
-            true_positives=int(hits[k - 1]),
-            members=n,
-            false_positives=int(k - hits[k - 1]),
-            nonmembers=len(scores) - n,
-            delta=delta,
-        )
-        for k in candidates
-    ]
-    return float(scores[order[candidates[int(np.argmax(bounds))] - 1]])
 
 
 def _rounds(model, train, parts, test, settings, member, m):
