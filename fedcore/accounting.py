@@ -20,11 +20,11 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
-from functools import cache
+from functools import cache, lru_cache
 
 from fedcore._validate import as_int, as_real, describe
 from fedcore.strategy_api import check_sampling
@@ -96,6 +96,11 @@ def epsilon_of(releases: Iterable[Release], delta: float, method: str = "pld") -
         return 0.0
     if any(r.noise_multiplier == 0 for r in releases):
         return math.inf
+    return _count(tuple(releases), delta, method)
+
+
+@lru_cache(maxsize=1024)
+def _count(releases: tuple[Release, ...], delta: float, method: str) -> float:
     if method == "naive":
         return _naive(releases, delta)
     if method == "pld":
@@ -144,7 +149,7 @@ def _check_releases(releases: Iterable[Release]) -> list[Release]:
     return releases
 
 
-def _naive(releases: list[Release], delta: float) -> float:
+def _naive(releases: Sequence[Release], delta: float) -> float:
     steps = sum(r.steps for r in releases)
     once = (Release(r.noise_multiplier, r.sampling_rate, 1, r.sampling) for r in releases)
     one = _pld if releases[0].sampling == "poisson" else _rdp
@@ -153,7 +158,7 @@ def _naive(releases: list[Release], delta: float) -> float:
     )
 
 
-def _pld(releases: list[Release], delta: float) -> float:
+def _pld(releases: Sequence[Release], delta: float) -> float:
     if releases[0].sampling != "poisson":
         raise ValueError(
             "method must be 'rdp' or 'rdp-classic' with sampling='fixed': the accountant with "
@@ -184,13 +189,13 @@ def renyi(releases: Iterable[Release], order: float) -> float:
     return value - math.log1p(-1 / order) + (math.log(tiny) + math.log(order)) / (order - 1)
 
 
-def _rdp(releases: list[Release], delta: float, classic: bool = False) -> float:
+def _rdp(releases: Sequence[Release], delta: float, classic: bool = False) -> float:
     if not classic:
         return float(_rdp_accountant(releases, ORDERS).get_epsilon(delta))
     return min(renyi(releases, order) + math.log(1 / delta) / (order - 1) for order in ORDERS)
 
 
-def _rdp_accountant(releases: list[Release], orders: Iterable[float]):
+def _rdp_accountant(releases: Sequence[Release], orders: Iterable[float]):
     accounting = _dp_accounting()
     relation = accounting.NeighboringRelation.ADD_OR_REMOVE_ONE
     if releases and releases[0].sampling == "fixed":

@@ -27,6 +27,7 @@ from fedcore.models import MLP
 from fedcore.strategy_api import LocalTerms, LocalWork, check_sampling
 from fedcore.training import FLOAT32_MAX, DivergedError, clipped_gradient_sum
 
+AT_ONCE = 64  # updates that are clipped together: memory, not arithmetic
 FIXED = {"poisson": 0.0, "fixed": 1.0}  # in a ledger, which holds numbers only
 
 
@@ -94,9 +95,12 @@ class DPFedAvg:
     def aggregate(self, state, params, updates, weights, work: LocalWork):
         """(noisy new parameters (P,), (the ledger with this round,)); see ``ClientStrategy``."""
         ledger = state[0]
-        deltas = clip(updates.astype(np.float64) - params, self.clip_norm)
+        total = np.zeros(len(params))
+        for i in range(0, len(updates), AT_ONCE):
+            deltas = updates[i : i + AT_ONCE].astype(np.float64) - params
+            total += clip(deltas, self.clip_norm).sum(axis=0)
         noise = self._noise(len(params), round=int(ledger[:, 0].sum()))
-        mean = (deltas.sum(axis=0) + noise) / (work.rate * work.n_clients)
+        mean = (total + noise) / (work.rate * work.n_clients)
         row = [1, self.noise_multiplier, work.rate, FIXED[self.sampling]]
         return (params + mean).astype(np.float32), (_entered(ledger, row),)
 

@@ -147,7 +147,7 @@ def test_giving_up_ends_the_run():
         ({"clip_norm": 0}, "clip_norm must be a finite number"),
         ({"sampling_rate": 1.2}, "sampling_rate must be a finite number"),
         ({"delta": 1}, "delta must be a finite number"),
-        ({"n_models": 5}, "n_models must be even, got 5"),
+        ({"n_models": 7}, "n_models must be even, got 7"),
         ({"n_users": 1}, "n_users must be at least 2, got 1"),
     ],
 )

@@ -46,7 +46,7 @@ class PrivacySettings:
     n_rounds: int = 30  # T
     epochs: int = 5
     lr: float = 0.1
-    n_models: int = 32
+    n_models: int = 24
     delta: float = 1e-5
     seed: int = 0
 
