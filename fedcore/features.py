@@ -43,7 +43,7 @@ def rotate(x: np.ndarray, degrees: float) -> np.ndarray:
 def add_noise(x: np.ndarray, std: float, seed: int = 0) -> np.ndarray:
     """x plus independent Gaussian noise of standard deviation ``std``, cut off at [0, 1].
 
-    Li et al. (2022), section 4.2, "noise-based feature imbalance", but for the cut.
+    Li et al. (2022), "noise-based feature imbalance", but for the cut.
     """
     x = as_float_array("x", x, ndim=2)
     std = as_real("std", std, 0)

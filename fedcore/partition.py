@@ -82,8 +82,8 @@ def dirichlet(y: np.ndarray, n_clients: int, alpha: float, seed: int = 0) -> lis
     dealt once. A client left with nothing takes one example from the client that then holds most;
     no draw is thrown away. Raises ValueError if there are more clients than examples.
 
-    Source: Yurochkin et al. (2019), section 4; Li et al. (2022), section 4.1,
-    "distribution-based label imbalance". (Hsu et al. 2019 draw the classes of each client instead,
+    Source: Yurochkin et al. (2019), section 4; Li et al. (2022), "distribution-
+    based label imbalance". (Hsu et al. 2019 draw the classes of each client instead,
     with equal sizes: their alpha is not comparable.)
     """
     y = _as_labels(y)
@@ -108,7 +108,7 @@ def quantity_skew(
     Every example is dealt once; a client left with nothing takes one from the largest.
     Raises ValueError if there are more clients than examples.
 
-    Source: Li et al. (2022), section 4.1, "quantity skew".
+    Source: Li et al. (2022), "quantity skew".
     """
     n = _n_examples(y)
     n_clients = _as_n_clients(n_clients, n)

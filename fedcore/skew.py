@@ -42,7 +42,7 @@ def emd(y: np.ndarray, parts: Sequence[np.ndarray]) -> np.ndarray:
     From 0, the same distribution, to nearly 2: with ten equally frequent classes a client of one
     class has 1.8. p is the distribution of all examples that the clients hold together.
 
-    Source: Zhao et al. (2018), section 3.2, equation 5, who call it earth mover's distance: between
+    Source: Zhao et al. (2018), section 3, who call it earth mover's distance: between
     labels that are all equally far apart it is that, times two.
     """
     counts = label_counts(y, parts)
@@ -53,7 +53,7 @@ def emd(y: np.ndarray, parts: Sequence[np.ndarray]) -> np.ndarray:
 def weight_divergence(params: np.ndarray, reference: np.ndarray) -> float:
     """||params - reference|| / ||reference||, L2, for two parameter vectors (P,) of one model.
 
-    Source: Zhao et al. (2018), section 3.1, equation 1, where the reference is a model trained by
+    Source: Zhao et al. (2018), section 3, where the reference is a model trained by
     SGD on all data in one place. Raises ValueError if the reference is zero.
     """
     params = as_float_array("params", params, ndim=1)

@@ -92,7 +92,7 @@ class FedAvgM:
     """FedAvg with momentum on the server: v <- momentum v + delta, w <- w + server_lr v.
 
     momentum = 0 with server_lr = 1 is FedAvg. State: (v (P,) float64,).
-    Source: Hsu et al. (2019), section 3.3, where v has the opposite sign; their server_lr is 1.
+    Source: Hsu et al. (2019), where v has the opposite sign; their server_lr is 1.
     """
 
     momentum: float = 0.9
@@ -228,7 +228,7 @@ class FedNova:
 
     With s_k gradient steps at client k and p_k = n_k / n:
     w <- w + (sum_k p_k s_k) * sum_k p_k (w_k - w) / s_k. Equal s_k make it FedAvg. No state.
-    Source: Wang et al. (2020), section 4, for plain SGD on the clients, where ||a_k||_1 = s_k.
+    Source: Wang et al. (2020), for plain SGD on the clients, where ||a_k||_1 = s_k.
     """
 
     def init(self, params: np.ndarray, n_clients: int) -> tuple[()]:

@@ -272,3 +272,10 @@ def test_an_obsolete_run_earns_nothing(script):
 def test_bad_challenges(arguments, error, message):
     with pytest.raises(error, match=message):
         lab.Challenge(*arguments)
+
+
+def test_the_page_declares_what_it_draws_with():
+    """A panel's script must make its map before it uses it: a name lost in a merge stops the page."""
+    script = lab.FederationPanel._esm
+    made = script.index('const map = model.get("holdings") ? makeHoldings() : null;')
+    assert script.index("function makeHoldings()") < made < script.index("map.set(")

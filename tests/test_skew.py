@@ -26,7 +26,7 @@ def test_emd_by_hand():
 
 
 def test_emd_of_the_paper_s_extremes():
-    """Ten equal classes: IID 0, two classes 1.6, one class 1.8 (Zhao et al. 2018, section 3.2)."""
+    """Ten equal classes: IID 0, two classes 1.6, one class 1.8 (Zhao et al. 2018)."""
     y = np.repeat(np.arange(10), 60)
     assert skew.emd(y, partition.by_group(np.arange(600) % 60 // 6 * 0, 1)).tolist() == [0]
     np.testing.assert_allclose(skew.emd(y, partition.shards(y, 10, 1)), 1.8)

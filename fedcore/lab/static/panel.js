@@ -20,7 +20,8 @@ function render({ model, el: host }) {
     fixed,
   );
   const pictures = el("div", { class: "fc-pictures" });
-  const main = el("div", { class: "fc-main" }, chart.root, tiles, pictures);
+  const map = model.get("holdings") ? makeHoldings() : null;
+  const main = el("div", { class: "fc-main" }, chart.root, map && map.root, tiles, pictures);
   const root = el("section", { class: "fc-panel", "aria-label": model.get("title") });
   root.append(
     el("div", { class: "fc-title", text: model.get("title") }),
