@@ -321,12 +321,18 @@ def test_a_code_of_other_data_is_refused(panel):
         ({"n_rounds": 0}, "n_rounds must be"),
         ({"seed": -1}, "seed must be"),
         ({"epochs": 0}, "epochs must be"),
-        ({"n_devices": 2001}, "n_clients must be at most"),
+        ({"n_devices": 201}, "n_devices must be .* 200, got 201"),
+        ({"n_devices": 0}, "n_devices must be"),
     ],
 )
 def test_bad_arguments_are_named(arguments, message):
     with pytest.raises((TypeError, ValueError), match=message):
         lab.DropoutPanel(*toy(2000), **{**SMALL, **arguments})
+
+
+def test_more_devices_than_examples_are_refused_at_once():
+    with pytest.raises(ValueError, match="n_clients must be at most"):
+        lab.DropoutPanel(*toy(50), **{**SMALL, "n_devices": 60})
 
 
 def test_the_sliders_of_the_issue_are_there(panel):

@@ -1,6 +1,9 @@
 """Four views of one round: made of its events alone, and in agreement about everything."""
 
+import json
 import math
+import shutil
+import subprocess
 
 import numpy as np
 import pytest
@@ -8,7 +11,7 @@ from lab_data import toy
 
 import fedcore as fc
 from fedcore.events import Event
-from fedcore.lab import dropout_frames
+from fedcore.lab import dropout_frames, style
 from fedcore.lab.dropout_runs import DropoutWorld, follow
 from fedcore.lab.dropout_settings import DropoutSettings
 from fedcore.lab.round_story import OUTCOMES, stories
@@ -138,6 +141,11 @@ def test_other_weights_are_not_passed_off_as_renormalised_ones():
     assert "estimated chance" in text
 
 
+def test_events_that_leave_devices_out_are_refused():
+    with pytest.raises(ValueError, match=r"must name each of the 2 devices .* got 1"):
+        stories(EVENTS, 7)
+
+
 def test_a_battery_is_known_only_while_the_device_works():
     assert device_log(EVENTS, 0, [])["battery"] == 47.0
     assert device_log(EVENTS, 4, [])["battery"] is None
@@ -254,6 +262,29 @@ def test_the_steps_of_a_device_follow_one_another(run):
             assert times == pytest.approx(sorted(times))
             stages = [stage for stage, _, _ in device["steps"]]
             assert stages == ["download", "training", "upload"][: len(stages)]
+
+
+@pytest.mark.skipif(shutil.which("node") is None, reason="the page's script needs node to run")
+def test_the_map_and_the_server_agree_at_every_moment(run):
+    """The page's own function, run outside a browser: reports in by t, dead by t, as logged."""
+    views = [dropout_frames.views(done, run, 0) for done in run.rounds]
+    moments = [sorted({line["t"] for line in view["server"]["lines"]}) for view in views]
+    frames = [dropout_frames.frame(run, i)["map"]["devices"] for i in range(len(views))]
+    script = (style.STATIC / "round_map.js").read_text(encoding="utf-8") + (
+        f"\nconst frames = {json.dumps(frames)}, moments = {json.dumps(moments)};"
+        "const at = (i, t) => frames[i].map((device) => stateAt(device, t).state);"
+        "console.log(JSON.stringify(moments.map((ts, i) => ts.map((t) => at(i, t + 1e-4)))));"
+    )
+    done = subprocess.run(["node", "-"], input=script, capture_output=True, text=True, check=True)
+    for view, ts, states in zip(views, moments, json.loads(done.stdout), strict=True):
+        for t, now in zip(ts, states, strict=True):
+            past = [line["kind"] for line in view["server"]["lines"] if line["t"] <= t + 1e-4]
+            assert sum(s == "died" for s in now) == past.count("died")
+            arrived = sum(s in ("arrived", "used", "unused") for s in now)
+            assert arrived == past.count("uploaded")
+            assert sum(s == "used" for s in now) == past.count("used")
+            if "aggregated" in past or "round_abandoned" in past:
+                assert not set(now) & {"asked", "download", "training", "upload", "arrived"}
 
 
 def test_the_arithmetic_arrives_at_the_model(run):

@@ -11,6 +11,7 @@ from zlib import crc32
 from fedcore._validate import as_int, as_real, describe
 from fedcore.datasets import Dataset
 from fedcore.federation import LocalSGD
+from fedcore.fleet_round import LOG_ALL
 from fedcore.lab import share_code
 from fedcore.lab.controls import Control
 from fedcore.lab.style import NBSP, number, percent, size
@@ -41,7 +42,7 @@ class DropoutSettings:
     power: str = next(iter(POWER))
     stragglers: str = "cut"
     weighting: str = next(iter(WEIGHTING))
-    n_devices: int = 100
+    n_devices: int = 100  # at most 200: the events of larger fleets don't name every device
     target: int = 10  # reports wanted
     epochs: int = 3  # E
     batch_size: int = 10  # B
@@ -69,7 +70,8 @@ class DropoutSettings:
                     f"{name} must be one of {', '.join(map(repr, allowed))}, "
                     f"got {describe(getattr(self, name))}"
                 )
-        for name in ("n_devices", "target", "n_rounds"):
+        as_int("n_devices", self.n_devices, minimum=1, maximum=LOG_ALL)
+        for name in ("target", "n_rounds"):
             as_int(name, getattr(self, name), minimum=1)
         LocalSGD(self.epochs, self.batch_size, self.lr)
         as_real("pause", self.pause, 0)

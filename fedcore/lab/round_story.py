@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from fedcore.events import ENDS, SERVER_KINDS, Event
+from fedcore.fleet_round import LOG_ALL
 from fedcore.lab.style import number
 
 STEPS = {"downloaded": "download", "trained": "training", "uploaded": "upload"}
@@ -95,8 +96,19 @@ class Story:
 
 
 def stories(events: Iterable[Event], n_devices: int) -> list[Story]:
-    """The Story of every device in a round, by id; those without an event could have been asked."""
+    """The Story of every device in a round, by id; those without an event could have been asked.
+
+    ValueError if the events only count the devices that were not eligible, as those of fleets with
+    more than ``fedcore.fleet_round.LOG_ALL`` devices do, or are those of another fleet.
+    """
     events = tuple(events)
+    eligible = next(event.eligible for event in events if event.kind == "round_begin")
+    out = sum(event.kind == "ineligible" for event in events)
+    if eligible + out != n_devices:
+        raise ValueError(
+            f"events must name each of the {n_devices - eligible} devices that were not eligible, "
+            f"got {out}: fleets of more than {LOG_ALL} devices only count them"
+        )
     begin, found = began(events), [Story(k) for k in range(n_devices)]
     for event in events:
         if event.device is not None:
