@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import fedcore as fc
-from fedcore import federation
+from fedcore import engine
 from fedcore.federation import (
     FederationDiverged,
     LocalSGD,
@@ -325,7 +325,7 @@ def test_stop_button_during_training_keeps_the_rounds(mnist, threads):
 
 @pytest.mark.parametrize("where", ["local_sgd_many", "sample_clients", "_norms"])
 def test_interrupt_anywhere_in_a_round(run, monkeypatch, where):
-    real, calls = getattr(federation, where), []
+    real, calls = getattr(engine, where), []
 
     def interrupted(*args, **kwargs):
         calls.append(1)
@@ -333,7 +333,7 @@ def test_interrupt_anywhere_in_a_round(run, monkeypatch, where):
             raise KeyboardInterrupt
         return real(*args, **kwargs)
 
-    monkeypatch.setattr(federation, where, interrupted)
+    monkeypatch.setattr(engine, where, interrupted)
     history = run()
     monkeypatch.undo()
     assert history.interrupted
@@ -527,7 +527,7 @@ BAD = {
     [(name, *case) for name, cases in BAD.items() for case in cases],
 )
 def test_bad_argument_is_named_before_anything_runs(run, monkeypatch, name, value, error, message):
-    monkeypatch.setattr(federation, "local_sgd_many", None)
+    monkeypatch.setattr(engine, "local_sgd_many", None)
     with pytest.raises(error, match=message):
         run(**{name: value})
 
