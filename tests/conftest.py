@@ -1,6 +1,7 @@
 """Data that many tests share. Small and made here, except MNIST, which is loaded once."""
 
 import os
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,10 @@ import pytest
 from hypothesis import settings
 
 import fedcore as fc
+
+# No test, and no notebook or kernel that a test starts, may touch the learner's own record.
+_RECORDS = tempfile.TemporaryDirectory(prefix="fedcore-test-")
+os.environ["FEDCORE_PROGRESS"] = os.path.join(_RECORDS.name, "progress.sqlite3")
 
 ROOT = Path(__file__).resolve().parent.parent
 

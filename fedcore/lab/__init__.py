@@ -21,6 +21,7 @@ from fedcore.lab.privacy_panel import PrivacyPanel
 from fedcore.lab.privacy_runs import PrivacySettings, privacy_run
 from fedcore.lab.quiz import quiz
 from fedcore.lab.runs import RunSettings, panel_run
+from fedcore.lab.skill_map import certificate, progress_header, skill_map
 
 __all__ = [
     "AttackPanel",
@@ -39,6 +40,7 @@ __all__ = [
     "aggregation_log",
     "attack_run",
     "center_digit",
+    "certificate",
     "data_frame",
     "dropout_run",
     "glossary",
@@ -47,8 +49,10 @@ __all__ = [
     "predict",
     "privacy_run",
     "progress",
+    "progress_header",
     "quiz",
     "render_network_svg",
     "round_frame",
     "show",
+    "skill_map",
 ]

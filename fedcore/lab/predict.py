@@ -74,7 +74,7 @@ class Prediction(anywidget.AnyWidget):
             _revealed[self.key] = self
             points = self.points(actual)
             if points is not None:
-                progress.award(f"predict/{self.key}", points, POINTS)
+                progress.award(f"predict/{self.key}", points, POINTS, once=True)
         return Revealed(self, actual)
 
     def points(self, actual: Any) -> int | None:
@@ -172,7 +172,7 @@ def _restore(made: Prediction) -> None:
     if earlier is None or (earlier.names, earlier.scale) != (made.names, made.scale):
         return
     made.guess, made.locked, made.revealed = earlier.guess, True, True
-    made.note = "Already revealed in this session: restart the kernel to guess again."
+    made.note = "Already revealed in this session: restart the kernel to guess again, for practice."
 
 
 class Revealed:

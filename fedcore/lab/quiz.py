@@ -16,7 +16,7 @@ class Quiz(anywidget.AnyWidget):
     """A quiz on a page; ``answer`` marks from Python what the page marks on a click.
 
     quiz: a checked quiz (see ``lab.quiz_file``). name: of the lesson; with a question's id it is
-    the key under which XP are earned, once.
+    the key under which XP are earned, once; attempts count on across restarts of the kernel.
     """
 
     _esm = esm("common.js", "quiz.js")
@@ -25,7 +25,7 @@ class Quiz(anywidget.AnyWidget):
     title = traitlets.Unicode().tag(sync=True)
     questions = traitlets.List().tag(sync=True)  # without any hint at what is right
     results = traitlets.Dict().tag(sync=True)  # {id: what the page shows of the last attempt}
-    xp = traitlets.Int(0).tag(sync=True)  # of this session
+    xp = traitlets.Int(0).tag(sync=True)  # of the whole record
 
     def __init__(self, name: str, quiz: dict[str, Any]):
         self.name = name
@@ -49,10 +49,11 @@ class Quiz(anywidget.AnyWidget):
         before = self.results.get(question, {"tries": 0, "right": False})
         if before["right"]:
             return mark
-        tries = before["tries"] + 1
-        earned = marking.points(tries) if mark.right else 0
+        key, tries = f"quiz/{self.name}/{question}", before["tries"] + 1
+        attempts = progress.attempt(key)  # in the whole record; tries: on this page
+        earned = marking.points(attempts) if mark.right else 0
         skills = tuple(asked.get("skills", ()))
-        gained = progress.award(f"quiz/{self.name}/{question}", earned, marking.FULL, skills)
+        gained = progress.award(key, earned, marking.FULL, skills)
         shown = {"right": mark.right, "tries": tries, "answer": answer, "gained": gained}
         shown["text"] = rich(mark.text)
         shown["notes"] = {str(i): [ok, rich(why)] for i, (ok, why) in mark.notes.items()}

@@ -146,7 +146,7 @@ function render({ model, el: host }) {
     const results = model.get("results");
     for (const card of cards) card.show(results[card.id]);
     const right = Object.values(results).filter((result) => result.right).length;
-    say(score, `${right} of ${cards.length} right \u00b7 ${model.get("xp")} XP this session`);
+    say(score, `${right} of ${cards.length} right \u00b7 ${model.get("xp")} XP in all`);
   }
 
   function message(content) {
