@@ -207,6 +207,7 @@ def test_a_failure_is_told_in_words(mnist):
 
 def test_controls_hold_every_setting_and_their_extremes(panel, world):
     assert [c["name"] for c in panel.controls] == list(panel_module.CONTROLS)
+    assert [c["symbol"] for c in panel.controls] == ["", "B", "E", "K", "S", "z", ""]
     for name, control in panel_module.CONTROLS.items():
         for value in (control.values[0], control.values[-1]):
             assert np.isfinite(run(world, **{name: value}).psnr).all()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
@@ -41,12 +41,14 @@ CONTROLS: dict[str, AttackControl] = {
     control.name: control
     for control in (
         AttackControl("attack", "The server", "choice", tuple(ATTACKS)),
-        AttackControl("batch_size", "Digits per client", "stops", (1, 2, 4, 8, 16, 32, 64), "B"),
-        AttackControl("epochs", "Local steps", "stops", (1, 2, 5, 10, 50), "E"),
-        AttackControl("n_clients", "Clients averaged", "stops", (1, 2, 4, 8, 16, 32), "K"),
-        AttackControl("clip_norm", "Clip norm", "stops", (None, 1.0, 0.1, 0.01), "S"),
         AttackControl(
-            "noise_multiplier", "Noise / S", "stops", (0.0, 1e-4, 1e-3, 0.01, 0.1, 1.0), "z"
+            "batch_size", "Digits per client", "stops", (1, 2, 4, 8, 16, 32, 64), symbol="B"
+        ),
+        AttackControl("epochs", "Local steps", "stops", (1, 2, 5, 10, 50), symbol="E"),
+        AttackControl("n_clients", "Clients averaged", "stops", (1, 2, 4, 8, 16, 32), symbol="K"),
+        AttackControl("clip_norm", "Clip norm", "stops", (None, 1.0, 0.1, 0.01), symbol="S"),
+        AttackControl(
+            "noise_multiplier", "Noise / S", "stops", (0.0, 1e-4, 1e-3, 0.01, 0.1, 1.0), symbol="z"
         ),
         AttackControl("seed", "Other digits", "stops", tuple(range(10))),
     )
@@ -199,7 +201,7 @@ def _control(name: str, settings: AttackSettings) -> AttackControl:
     if value in control.values:
         return control
     values = sorted((*control.values, value), key=lambda v: (v is not None, v or 0))
-    return AttackControl(control.name, control.label, control.kind, tuple(values), control.symbol)
+    return replace(control, values=tuple(values))
 
 
 def _check_show(show: Iterable[str]) -> tuple[str, ...]:
