@@ -205,7 +205,7 @@ def test_the_run_before_is_drawn_for_comparison(panel):
     accuracy = [done.record.accuracy for done in panel.current.rounds]
     panel.run(dropout=0.4)
     finish(panel)
-    assert panel.view["before"]["name"] == "previous run: drop-out 10\N{NO-BREAK SPACE}%"
+    assert panel.view["before"]["name"] == "previous run: chance to die 10\N{NO-BREAK SPACE}%"
     assert panel.view["before"]["accuracy"][1:] == pytest.approx(accuracy, rel=1e-6)
 
 

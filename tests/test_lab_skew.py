@@ -275,7 +275,7 @@ def test_bad_challenges(arguments, error, message):
 
 
 def test_the_page_declares_what_it_draws_with():
-    """A panel's script must make its map before it uses it: a name lost in a merge stops the page."""
+    """A script must make its map before it uses it: a name lost in a merge stops the page."""
     script = lab.FederationPanel._esm
     made = script.index('const map = model.get("holdings") ? makeHoldings() : null;')
     assert script.index("function makeHoldings()") < made < script.index("map.set(")

@@ -85,7 +85,7 @@ LABELS: dict[str, tuple[str, tuple[Any, ...]]] = {
     "wifi": ("Wi-Fi at home", (0.0, 0.2, 0.4, 0.6, 0.8, 0.9, 1.0)),
     "battery": ("Battery capacity", (0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 1.0)),
     "speed_spread": ("Spread of speed", (0.0, 0.2, 0.4, 0.6, 0.8, 1.0, 1.5)),
-    "dropout": ("Drop-out", (0.0, 0.02, 0.05, 0.1, 0.2, 0.4, 0.7, 1.0)),
+    "dropout": ("Chance to die", (0.0, 0.02, 0.05, 0.1, 0.2, 0.4, 0.7, 1.0)),
     "window": ("Deadline", (5.0, 10.0, 15.0, 20.0, 30.0, 60.0, 120.0, 300.0, math.inf)),
     "over_selection": ("Over-selection", (1.0, 1.1, 1.3, 1.5, 2.0, 3.0, 5.0)),
     "correlation": ("Correlation", (0.0, 0.25, 0.5, 0.75, 0.9, 1.0)),
