@@ -485,3 +485,16 @@ def test_isolation_is_measured():
     there = grading.isolation()
     assert there["own process"]
     assert there["memory and file limits"] == (os.name == "posix")
+
+
+def test_points_changed_by_hand_outlive_grading_again(course):
+    for path in (course / "submitted").iterdir():
+        if path.name != "blank":
+            shutil.rmtree(path)
+    batch.run(course, say=lambda text: None)
+    with gradebook.opened(course / "gradebook.db") as book:
+        grade = book.find_grade("mean-zero", "02_fedavg", "02_fedavg", "blank")
+        grade.manual_score = 1
+        book.db.commit()
+    batch.run(course, say=lambda text: None)
+    assert gradebook.table(course / "gradebook.db") == [("blank", "02_fedavg", 1, 16)]

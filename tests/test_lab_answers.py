@@ -351,3 +351,52 @@ def test_rich_text_escapes_everything_but_its_two_marks():
 )  # fmt: skip
 def test_sizes_have_three_figures(n_bytes, text):
     assert style.size(n_bytes).replace(style.NBSP, " ") == text
+
+
+# ------------------------------------------------------------------------------- the wrong line
+
+LINE = {
+    "id": "l",
+    "kind": "line",
+    "question": "?",
+    "lines": ["a = 1", "    b < 2", "c"],
+    "wrong": 1,
+    "why": "so",
+    "others": {"0": "fine", "2": "fine too"},
+}
+
+
+def test_the_wrong_line_is_chosen_and_each_other_one_explains_itself():
+    assert marking.mark(LINE, 1) == marking.Mark(True, notes={1: (True, "so")})
+    assert marking.mark(LINE, 2) == marking.Mark(False, notes={2: (False, "fine too")})
+    with pytest.raises(ValueError, match="positions from 0 to 2"):
+        marking.mark(LINE, 3)
+
+
+def test_lines_keep_their_order_and_indentation_and_are_escaped():
+    made = Quiz("demo", {"title": "Demo", "questions": [LINE]})
+    (asked,) = made.questions
+    assert asked["order"] == [0, 1, 2]
+    assert asked["items"][1] == f"<code>{4 * style.NBSP}b{style.NBSP}&lt;{style.NBSP}2</code>"
+    assert "wrong" not in asked
+    made.close()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"lines": ["a", "b"]}, "at least three lines"),
+        ({"wrong": 3}, "wrong: expected a number from 0 to 2"),
+        ({"wrong": True}, "wrong: expected a number"),
+        ({"others": {"0": "x"}}, "others: 2: expected a text"),
+        ({"others": {"0": "x", "1": "y", "2": "z"}}, "others: expected fields from"),
+    ],
+)
+def test_faults_of_a_line_question_are_named(change, message):
+    with pytest.raises(ValueError, match=message):
+        quiz_file.check({"title": "t", "questions": [{**LINE, **change}]})
+
+
+@pytest.mark.parametrize("name", ["00_start_here", "01_model_to_data", "02_fedavg"])
+def test_the_first_lessons_ask_in_every_way(name):
+    assert {q["kind"] for q in quiz_file.load(name)["questions"]} == set(quiz_file.KINDS)

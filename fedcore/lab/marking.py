@@ -29,8 +29,8 @@ def mark(question: dict[str, Any], answer: Any) -> Mark:
     """Mark ``answer`` to a checked question.
 
     answer: the position of an option (choice), a list of positions (several), a number or its text
-    (number), the positions of the steps in the order chosen (order). Raises ValueError if it is
-    none of these.
+    (number), the positions of the steps in the order chosen (order), the position of a line (line).
+    Raises ValueError if it is none of these.
     """
     return _MARKERS[question["kind"]](question, answer)
 
@@ -92,11 +92,19 @@ def _mark_order(question: dict[str, Any], answer: Any) -> Mark:
     return Mark(False, f"The {first} right. What must have happened before the next one?")
 
 
+def _mark_line(question: dict[str, Any], answer: Any) -> Mark:
+    (chosen,) = _positions([answer], len(question["lines"]))
+    right = chosen == question["wrong"]
+    why = question["why"] if right else question["others"][str(chosen)]
+    return Mark(right, notes={chosen: (right, why)})
+
+
 _MARKERS = {
     "choice": _mark_choice,
     "several": _mark_several,
     "number": _mark_number,
     "order": _mark_order,
+    "line": _mark_line,
 }
 
 

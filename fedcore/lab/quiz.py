@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import anywidget
 import traitlets
 
 from fedcore.lab import marking, progress, quiz_file
-from fedcore.lab.style import css, esm, plain, rich
+from fedcore.lab.style import NBSP, css, esm, plain, rich
 
 
 class Quiz(anywidget.AnyWidget):
@@ -66,24 +67,36 @@ class Quiz(anywidget.AnyWidget):
         super().close()
 
     def _asked(self, question: dict[str, Any]) -> dict[str, Any]:
-        items = question.get("options", question.get("steps", []))
+        program = question["kind"] == "line"
+        items = question.get("options", question.get("steps", question.get("lines", [])))
         texts = [item["text"] if isinstance(item, dict) else item for item in items]
         return {
             "id": question["id"],
             "kind": question["kind"],
             "html": rich(question["question"]),
             "label": plain(question["question"]),
-            "items": [rich(text) for text in texts],
-            "names": [plain(text) for text in texts],
-            "order": marking.shuffled(len(texts), f"{self.name}/{question['id']}"),
+            "items": [_code(text) if program else rich(text) for text in texts],
+            "names": texts if program else [plain(text) for text in texts],
+            "order": self._order(question, len(texts)),
             "unit": question.get("unit", ""),
         }
+
+    def _order(self, question: dict[str, Any], n: int) -> list[int]:
+        """Lines of a program stand as they are; everything else is shuffled, always alike."""
+        if question["kind"] == "line":
+            return list(range(n))
+        return marking.shuffled(n, f"{self.name}/{question['id']}")
 
     def _on_message(self, _widget: Any, content: Any, _buffers: Any) -> None:
         try:
             self.answer(content["question"], content["answer"])
         except (KeyError, TypeError, ValueError) as error:
             self.send({"problem": str(error), "question": content.get("question")})
+
+
+def _code(line: str) -> str:
+    """A line of a program as safe HTML that keeps its indentation."""
+    return f"<code>{escape(line).replace(' ', NBSP)}</code>"
 
 
 def quiz(name: str | Path) -> Quiz:

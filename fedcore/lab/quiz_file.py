@@ -9,7 +9,12 @@
        "unit": "kB", "why": "7,850 numbers of 4 bytes.",
        "mistakes": [{"answer": 7.85, "tolerance": 0.1, "why": "Each number takes 4 bytes."}]},
       {"id": "the-round", "kind": "order", "question": "...", "steps": ["first", "second", "third"],
-       "why": "..."}]}
+       "why": "..."},
+      {"id": "the-bug", "kind": "line", "question": "Which is wrong?", "lines": ["a", "b", "c"],
+       "wrong": 1, "why": "...", "others": {"0": "...", "2": "..."}}]}
+
+The lines of a "line" are program text, counted from 0; one is wrong, and ``others`` says of every
+other line why it is right.
 
 Text may hold `code` and $maths$ as in ``lab.style.rich``. ``id`` is unique in the file; an optional
 ``skills`` lists the skills that a right answer shows. Every option says why it is right or wrong.
@@ -24,7 +29,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-KINDS = ("choice", "several", "number", "order")
+KINDS = ("choice", "several", "number", "order", "line")
 FOLDER = Path(__file__).parent / "quizzes"
 _COMMON = {"id", "kind", "question", "skills"}
 _FIELDS = {
@@ -32,6 +37,7 @@ _FIELDS = {
     "several": {"options"},
     "number": {"answer", "tolerance", "unit", "why", "mistakes"},
     "order": {"steps", "why"},
+    "line": {"lines", "wrong", "why", "others"},
 }
 
 
@@ -81,6 +87,7 @@ def _check_question(question: dict[str, Any], place: str) -> None:
     good = isinstance(skills, list) and all(isinstance(s, str) and s for s in skills)
     _expect(good, f"{place}: skills", "a list of names", skills)
     checks: dict[str, Callable] = {"number": _check_number, "order": _check_order}
+    checks["line"] = _check_line
     checks.get(kind, _check_options)(question, place)
 
 
@@ -136,6 +143,22 @@ def _check_order(question: dict[str, Any], place: str) -> None:
     good = good and all(isinstance(step, str) and step.strip() for step in steps)
     good = good and len(set(steps)) == len(steps)
     _expect(good, f"{place}: steps", "at least three different texts in the right order", steps)
+
+
+def _check_line(question: dict[str, Any], place: str) -> None:
+    _text(question, "why", place)
+    lines, wrong = question.get("lines"), question.get("wrong")
+    good = isinstance(lines, list) and len(lines) >= 3
+    good = good and all(isinstance(line, str) and line.strip() for line in lines)
+    _expect(good, f"{place}: lines", "at least three lines of a program", lines)
+    good = isinstance(wrong, int) and not isinstance(wrong, bool) and 0 <= wrong < len(lines)
+    _expect(good, f"{place}: wrong", f"a number from 0 to {len(lines) - 1}", wrong)
+    others = question.get("others")
+    _expect(isinstance(others, dict), f"{place}: others", "an object", others)
+    for i in range(len(lines)):
+        if i != wrong:
+            _text(others, str(i), f"{place}: others")
+    _only(others, {str(i) for i in range(len(lines)) if i != wrong}, f"{place}: others")
 
 
 def _text(entry: dict[str, Any], name: str, place: str) -> None:

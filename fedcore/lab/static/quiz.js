@@ -19,7 +19,7 @@ function render({ model, el: host }) {
   );
 
   function makeCard(question, index) {
-    const makers = { choice: options, several: options, number: numberField, order: steps };
+    const makers = { choice: options, several: options, number: numberField, order: steps, line: options };
     const parts = makers[question.kind](question);
     const check = el("button", { type: "button", class: "fc-primary", text: "Check" });
     const feedback = el("div", { class: "fc-feedback", role: "status" });
@@ -65,7 +65,7 @@ function render({ model, el: host }) {
   }
 
   function options(question) {
-    const one = question.kind === "choice";
+    const one = question.kind !== "several"; // a line of a program is chosen like an option
     const name = newId("quiz");
     const rows = question.order.map((i) => {
       const input = el("input", { type: one ? "radio" : "checkbox", name, value: i });
