@@ -1,7 +1,7 @@
-// Who holds what: a square for each client (column) and class (row), its area the number of examples.
+// Who holds what: a bar for each client (column) and class (row), its height the number of examples.
 // Below, a mark under each client of the round under way. `makeHoldings()` gives {root, set, stop}.
 
-const ROW = 11;
+const ROW = 13;
 const LEFT = 46;
 
 function makeHoldings() {
@@ -23,17 +23,17 @@ function makeHoldings() {
       drawn = counts;
       const most = Math.max(1, ...counts.flat());
       const text = (x, y, string, more = {}) => svg("text", { x, y, text: string, ...more });
-      const parts = [text(2, 12, "class held, by client (area: examples)", { class: "fc-axis-label" })];
+      const parts = [text(2, 12, "class held, by client (height: examples)", { class: "fc-axis-label" })];
       for (let row = 0; row < rows; row += 1) {
         parts.push(text(LEFT - 8, 18 + (row + 0.5) * ROW + 4, String(row), { "text-anchor": "end", class: "fc-map-label" }));
       }
       counts.forEach((own, client) => {
         own.forEach((n, row) => {
           if (!n) return;
-          const size = Math.max(1, Math.min(step, ROW) * Math.sqrt(n / most));
-          const x = LEFT + (client + 0.5) * step - size / 2;
-          const y = 18 + (row + 0.5) * ROW - size / 2;
-          parts.push(svg("rect", { x, y, width: size, height: size, class: "fc-map-cell" }));
+          const height = Math.max(0.8, ((ROW - 2) * n) / most);
+          const bar = { x: LEFT + client * step, y: 18 + (row + 1) * ROW - 1 - height };
+          const width = Math.max(1, Math.min(24, step - 1));
+          parts.push(svg("rect", { ...bar, width, height, class: "fc-map-cell" }));
         });
       });
       parts.push(text(2, bottom + 14, "trains", { class: "fc-map-label" }), marks);
