@@ -74,11 +74,12 @@ def install(folder, extras):
     else:
         run(python, "-m", "pip", "install", "--quiet", "-e", target)
     labextension = os.path.join(os.path.dirname(python), "jupyter-labextension")
-    if os.path.exists(labextension):  # no pop-up that asks about news before the first lesson
-        news = "@jupyterlab/apputils-extension:announcements"
-        subprocess.call(
-            [labextension, "disable", "--level=sys_prefix", news], stderr=subprocess.DEVNULL
-        )
+    if os.path.exists(labextension):  # no news pop-up, no buttons that only a teacher needs
+        hidden = ["@jupyterlab/apputils-extension:announcements"]
+        teachers = ("create-assignment", "course-list", "assignment-list", "formgrader", "menu")
+        hidden += ["@jupyter/nbgrader:" + part for part in teachers]
+        command = [labextension, "disable", "--level=sys_prefix"] + hidden  # noqa: RUF005
+        subprocess.call(command, stderr=subprocess.DEVNULL)
 
 
 if __name__ == "__main__":
