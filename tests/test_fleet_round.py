@@ -392,3 +392,18 @@ def test_propensities_must_be_one_a_device():
 
 def test_over_selection_is_rounded_up_but_not_by_rounding_errors():
     assert [RoundPlan(target=m).asked for m in (1, 10, 100)] == [2, 13, 130]
+
+
+def test_a_day_of_a_thousand_devices():
+    """Four rounds an hour, for a day, with nothing kept of the devices that were not asked."""
+    fleet = Fleet.mixed(1000, seed=1, start_hour=0)
+    plan = RoundPlan(target=20, pause=900.0)
+    memory, by_hour = Memory.fresh(1000), {}
+    while memory.clock < 86_400:
+        out = simulate(fleet, plan, memory=memory)[0]
+        memory = out.memory
+        assert len(out.events) < 7 * plan.asked
+        by_hour[int(out.events[0].time // 3600)] = out.events[0].eligible
+    assert 80 <= memory.rounds <= 96
+    assert sorted(by_hour) == list(range(24))
+    assert min(by_hour[h] for h in range(5)) > 3 * max(by_hour[h] for h in range(10, 18))
