@@ -47,8 +47,8 @@ cdef extern from "_simd.h":
         void (*exps)(float *z, float largest, int width) noexcept nogil
         int (*nonzeros)(const float *x, int start, int stop, int stride, int *offset,
                         float *value) noexcept nogil
-        void (*accumulate)(double *total, const float *const *rows, const double *weight,
-                           Py_ssize_t n) noexcept nogil
+        void (*accumulate)(double *total, const float *const *rows, const float *const *next,
+                           const double *weight, Py_ssize_t n) noexcept nogil
     const simd_ops *simd_select(const char *name) noexcept nogil
 
 cdef bytes _wanted = os.environ.get("FEDCORE_SIMD", "").encode()
@@ -64,7 +64,8 @@ SIMD = simd.name.decode()
 # ------------------------------------------------------------------------------------ the average
 
 cdef enum:
-    BLOCK = 2048         # columns summed at a time: their totals, 16 kB, stay in the fastest cache
+    BLOCK = 8192         # columns summed at a time: their totals, 64 kB, stay near, and long rows
+                         # of input are read at full speed
 
 
 def weighted_average(updates, const double[::1] coefficients, out):
@@ -88,6 +89,7 @@ cdef _average_float32(updates, const double[::1] coefficients, float[::1] out):
     cdef const float **rows = <const float **>calloc(4 * groups + 4, sizeof(void *))
     cdef double *weight = <double *>calloc(4 * groups + 4, sizeof(double))
     cdef const float *block[4]
+    cdef const float *next[4]
     cdef double total[BLOCK]
     try:
         if rows == NULL or weight == NULL:
@@ -111,7 +113,8 @@ cdef _average_float32(updates, const double[::1] coefficients, float[::1] out):
                 for k in range(0, 4 * groups, 4):
                     for i in range(4):
                         block[i] = rows[k + i] + start
-                    simd.accumulate(total, block, weight + k, width)
+                        next[i] = rows[(k + 4 + i) % (4 * groups)] + start
+                    simd.accumulate(total, block, next, weight + k, width)
                 for i in range(width):
                     out[start + i] = <float>total[i]
     finally:
@@ -835,3 +838,46 @@ cdef size_t place_rows(SparseRows *rows, Matrix *matrix, Py_ssize_t n_lists, cha
     used = place(<void **>&rows.offset, <size_t>n_lists * rows.stride, memory, used)
     used = place(<void **>&rows.value, <size_t>n_lists * rows.stride, memory, used)
     return place(<void **>&rows.border, <size_t>n_lists * (matrix.n_blocks + 1), memory, used)
+
+
+# -------------------------------------------------- steps on the way here, for one notebook only
+
+def product_naive(const float[:, ::1] x, const float[:, ::1] W, float[:, ::1] out):
+    """out = x W as the formula has it, number by number. For ``inside_the_kernel``, nowhere else.
+
+    x: (n, features); W: (features, units); out: (n, units), written; all float32. ValueError if
+    the shapes don't fit. ``product_by_rows`` gives the same in the order of all other loops here.
+    """
+    cdef Py_ssize_t e, i, j
+    cdef float total
+    check_product(x, W, out)
+    with nogil:
+        for e in range(x.shape[0]):
+            for j in range(W.shape[1]):
+                total = 0
+                for i in range(x.shape[1]):      # walks down a column: a new cache line each time
+                    total += x[e, i] * W[i, j]
+                out[e, j] = total
+
+
+def product_by_rows(const float[:, ::1] x, const float[:, ::1] W, float[:, ::1] out,
+                    bint skip_zeros):
+    """out[e, :] = sum_i x[e, i] * W[i, :]: along the rows, where skip_zeros only those needed."""
+    cdef Py_ssize_t e, i, j
+    check_product(x, W, out)
+    with nogil:
+        for e in range(x.shape[0]):
+            memset(&out[e, 0], 0, W.shape[1] * sizeof(float))
+            for i in range(x.shape[1]):
+                if skip_zeros and x[e, i] == 0:
+                    continue
+                for j in range(W.shape[1]):
+                    out[e, j] += x[e, i] * W[i, j]
+
+
+cdef check_product(const float[:, ::1] x, const float[:, ::1] W, float[:, ::1] out):
+    if x.shape[1] != W.shape[0] or out.shape[0] != x.shape[0] or out.shape[1] != W.shape[1]:
+        raise ValueError(f"out = x W: got shapes ({out.shape[0]}, {out.shape[1]}) = "
+                         f"({x.shape[0]}, {x.shape[1]}) ({W.shape[0]}, {W.shape[1]})")
+    if out.shape[1] == 0:
+        raise ValueError("W must have at least one column, got 0")

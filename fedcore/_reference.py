@@ -153,3 +153,13 @@ def clipped_gradient_sum(layer_sizes, params, x, y, rows, clip_norm, out, norms)
                 g = g * scale[:, np.newaxis]
                 W += a.T @ g
                 b += g.sum(axis=0)
+
+
+def product_naive(x, W, out):
+    """out = x W; the compiled twin does it number by number, for ``inside_the_kernel``."""
+    np.matmul(x, W, out=out)
+
+
+def product_by_rows(x, W, out, skip_zeros):
+    """out = x W; the compiled twin goes along the rows of W, if asked only those that x needs."""
+    np.matmul(x, W, out=out)

@@ -26,9 +26,11 @@
 #if (defined(__GNUC__) || defined(__clang__)) && !defined(FEDCORE_PLAIN_C)
 #  define SIMD_VECTORS 1
 #  define SIMD_INLINE static inline __attribute__((always_inline))
+#  define PREFETCH(pointer) __builtin_prefetch(pointer)
 #else /* MSVC and others (FEDCORE_PLAIN_C: to test it): plain loops, left to the vectoriser */
 #  define SIMD_VECTORS 0
 #  define SIMD_INLINE static
+#  define PREFETCH(pointer) (void)(pointer)
 #endif
 
 typedef struct {
@@ -43,7 +45,8 @@ typedef struct {
                  int width);
     void (*exps)(float *z, float largest, int width);
     int (*nonzeros)(const float *x, int from, int to, int stride, int *offset, float *value);
-    void (*accumulate)(double *total, const float *const *rows, const double *weight, ptrdiff_t n);
+    void (*accumulate)(double *total, const float *const *rows, const float *const *next,
+                       const double *weight, ptrdiff_t n);
 } simd_ops;
 
 /* This file includes itself below, once per instruction set, to get the bodies at its end. */
@@ -410,13 +413,21 @@ SIMD_TARGET static int SIMD_NAME(nonzeros)(const float *x, int from, int to, int
     return found;
 }
 
-/* Four arrays at a time: the running total is read and written once for four reads of input. */
+/* Four arrays at a time: the running total is read and written once for four reads of input. The
+ * next four are asked for meanwhile (where nothing follows, next is rows): the processor guesses what
+ * comes next in one array, but not which array comes next. */
 SIMD_TARGET static void SIMD_NAME(accumulate)(double *total, const float *const *rows,
-                                              const double *weight, ptrdiff_t n) {
+                                              const float *const *next, const double *weight,
+                                              ptrdiff_t n) {
     const float *a = rows[0], *b = rows[1], *c = rows[2], *d = rows[3];
     const double wa = weight[0], wb = weight[1], wc = weight[2], wd = weight[3];
-    for (ptrdiff_t i = 0; i < n; i++)
-        total[i] += (wa * a[i] + wb * b[i]) + (wc * c[i] + wd * d[i]);
+    ptrdiff_t i = 0;
+    for (; i + 16 <= n; i += 16) {
+        for (int k = 0; k < 4; k++) PREFETCH(next[k] + i);
+        for (int j = 0; j < 16; j++)
+            total[i + j] += (wa * a[i + j] + wb * b[i + j]) + (wc * c[i + j] + wd * d[i + j]);
+    }
+    for (; i < n; i++) total[i] += (wa * a[i] + wb * b[i]) + (wc * c[i] + wd * d[i]);
 }
 
 #undef CASES

@@ -101,7 +101,7 @@ static void check_accumulate(const simd_ops *simd) {
     const float *row[4] = {rows[0], rows[1], rows[2], rows[3]};
     fill(rows[0], 4 * ROWS);
     for (int i = 0; i < ROWS; i++) total[i] = i;
-    simd->accumulate(total, row, weight, ROWS);
+    simd->accumulate(total, row, row, weight, ROWS);
     for (int i = 0; i < ROWS; i++) {
         double sum = i;
         for (int k = 0; k < 4; k++) sum += weight[k] * rows[k][i];

@@ -398,6 +398,27 @@ def test_clipping_itself_refuses_what_would_be_unsafe(changes, message):
         kernels.clipped_gradient_sum(*arguments.values())
 
 
+@pytest.mark.parametrize("module", [kernels, _reference], ids=["compiled", "reference"])
+def test_the_teaching_steps_are_the_same_product(module, digits, rng):
+    x, W = digits[0], rng.normal(size=(64, 9)).astype(np.float32)
+    exact = x.astype(float) @ W.astype(float)
+    steps = (module.product_naive, (module.product_by_rows, False), (module.product_by_rows, True))
+    for step in steps:
+        function, *more = step if isinstance(step, tuple) else (step,)
+        out = np.full((len(x), 9), np.nan, np.float32)
+        function(x, W, out, *more)
+        np.testing.assert_allclose(out, exact, atol=1e-5)
+
+
+def test_the_teaching_steps_refuse_wrong_shapes():
+    x, W, out = (np.zeros(shape, np.float32) for shape in ((3, 4), (4, 2), (3, 2)))
+    kernels.product_naive(x, W, out)
+    with pytest.raises(ValueError, match=r"got shapes \(3, 2\) = \(3, 4\) \(3, 2\)"):
+        kernels.product_naive(x, W[:3].copy(), out)
+    with pytest.raises(ValueError, match="W must have at least one column"):
+        kernels.product_by_rows(x, W[:, :0].copy(), out[:, :0].copy(), True)
+
+
 @pytest.mark.parametrize("level", ["baseline", "avx2", "avx512"])
 def test_every_instruction_set_gives_the_same_answer(level, tmp_path):
     """Each level runs in a process of its own; all must agree with the reference."""
