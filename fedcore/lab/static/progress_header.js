@@ -11,7 +11,7 @@ function render({ model, el: host }) {
       el("span", {
         class: "fc-skill",
         "data-status": skill.status,
-        text: `${skill.status === "open" ? "\u2713" : "\u25cb"} ${skill.id} ${skill.points}/${skill.possible}`,
+        text: `${{ open: "\u2713", ready: "\u25cb", later: "\u00b7" }[skill.status]} ${skill.id} ${skill.points}/${skill.possible}`,
         title: `${skill.label}; ${skill.what}`,
       }),
     );
