@@ -58,7 +58,7 @@ def _contents():
     rows = []
     for lesson in lessons:
         links = [
-            f"[{e.term}](#{quote(e.term.replace(' ', '-'))})"
+            f"[{e.term}](#{quote(e.term.replace(' ', '-'), safe='()')})"
             for e in entries()
             if e.lesson == lesson
         ]
