@@ -25,14 +25,18 @@ import fedcore as fc
 PARTS = ("training", "averaging", "threads", "federation", "scale")
 
 
-def run(parts, quick):
+def run(part, quick):
+    """One part's measurements, and what describes the run."""
     absent = peers.missing()
-    results = {"absent": absent, "machine": machine(), "info": fc.info()}
-    for part in parts:
-        print(f"{part} ...", flush=True)
-        results |= globals()[f"run_{part}"](absent, quick)
+    print(f"{part} ...", flush=True)
+    results = globals()[f"run_{part}"](absent, quick)
     used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return results | {"peak_mb": used / 1024}
+    return results | {
+        "absent": absent,
+        "machine": machine(),
+        "info": fc.info(),
+        "peak_mb": used / 1024,
+    }
 
 
 def run_training(absent, quick):
@@ -74,9 +78,10 @@ def main():
     options = parser.parse_args()
     stored = options.out / "measurements.json"
     results = json.loads(stored.read_text()) if options.only and stored.exists() else {}
-    results |= run(options.only or PARTS, options.quick)
-    stored.write_text(json.dumps(results, indent=1) + "\n")
-    (options.out / "results.md").write_text(report.markdown(results))
+    for part in options.only or PARTS:  # written after each: an interrupt loses one part at most
+        results |= run(part, options.quick)
+        stored.write_text(json.dumps(results, indent=1) + "\n")
+        (options.out / "results.md").write_text(report.markdown(results))
     report.figure(results).savefig(options.out / "results.png", dpi=110)
     suite = {**(results.get("training") or {}), **(results.get("averaging") or {})}
     if suite:

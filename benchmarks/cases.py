@@ -134,7 +134,15 @@ def federation(absent, epochs=1, n_rounds=20, n_clients=100, fraction=0.1, lr=0.
     runs = {}
     history, seconds, cpu = _timed(
         lambda: fc.run_federation(
-            TWO_NN, train, parts, test, n_rounds=n_rounds, fraction=fraction, local=local, seed=0
+            TWO_NN,
+            train,
+            parts,
+            test,
+            n_rounds=n_rounds,
+            fraction=fraction,
+            local=local,
+            seed=0,
+            progress=False,
         )
     )
     runs["fedcore"] = _run(seconds, cpu, n_rounds, history.accuracy[-1])

@@ -6,6 +6,7 @@ Each peer gets the same examples, in the same batches and the same order, in flo
 from __future__ import annotations
 
 import importlib
+import warnings
 from itertools import pairwise
 
 import numpy as np
@@ -82,6 +83,7 @@ class Torch:
         import torch
 
         torch.set_num_threads(1)
+        warnings.filterwarnings("ignore", "The given NumPy array is not writable")  # only read
         self.torch, layers = torch, []
         for n_in, n_out in pairwise(model.layer_sizes):
             layers += [torch.nn.Linear(n_in, n_out), torch.nn.ReLU()]
