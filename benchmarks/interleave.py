@@ -48,6 +48,7 @@ def as_suite(cases: dict[str, dict[str, dict]]) -> pyperf.BenchmarkSuite:
                 pyperf.Run(
                     [max(value, 1e-9) for value in result["values"]],
                     metadata={"name": f"{case}: {name}"},
+                    collect_metadata=False,  # no paths of the machine in the repository
                 )
             ]
         )
