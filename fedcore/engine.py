@@ -148,7 +148,7 @@ class Engine:
         new_params = self._check_aggregate(t, new_params)
         aggregated = time.perf_counter()
         loss, accuracy = self._evaluate_finite(t, new_params)
-        norms = _norms(updates, params)
+        norms = update_norms(updates, params)
         evaluated = time.perf_counter()
         record = RoundRecord(
             round=t,
@@ -263,7 +263,7 @@ class Engine:
                 raise ValueError(f"resume must have the same {name} as this run, {mine}, got {its}")
 
 
-def _norms(updates: np.ndarray, params: np.ndarray) -> tuple[float, ...]:
+def update_norms(updates: np.ndarray, params: np.ndarray) -> tuple[float, ...]:
     """L2 norm of each update - params, summed in float64, the same on any number of threads."""
     delta, norms = np.empty(len(params), dtype=np.float64), []
     for update in updates:

@@ -323,7 +323,7 @@ def test_stop_button_during_training_keeps_the_rounds(mnist, threads):
     np.testing.assert_array_equal(resumed.params, whole.params)
 
 
-@pytest.mark.parametrize("where", ["local_sgd_many", "sample_clients", "_norms"])
+@pytest.mark.parametrize("where", ["local_sgd_many", "sample_clients", "update_norms"])
 def test_interrupt_anywhere_in_a_round(run, monkeypatch, where):
     real, calls = getattr(engine, where), []
 

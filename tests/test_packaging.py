@@ -211,3 +211,13 @@ def test_repository_is_small_and_free_of_build_products():
     present.remove(ROOT / "tests" / "simd_check.c")  # written by hand
     endings = (".so", ".c", ".pyc", ".pyd", ".egg-info")
     assert [file.name for file in present if file.name.endswith(endings)] == []
+
+
+def test_without_flower_the_error_says_what_to_install():
+    program = "import sys; sys.modules['flwr'] = None; import fedcore.flower"
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1
+    assert "fedcore.flower needs Flower" in done.stderr
+    assert "[flower]" in done.stderr

@@ -1,0 +1,321 @@
+"""The server's round over Flower's Grid: ask, wait, check what came, aggregate, keep.
+
+The rounds are those of ``run_federation``: same selection, same seeds, same strategies, same
+records. Scheduling, transport, retries and authentication are Flower's. Needs Flower, see
+``flower``.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from flwr.app import Message, MessageType, RecordDict
+from flwr.serverapp import Grid
+
+from fedcore import flower_messages, strategy_api
+from fedcore._validate import as_int, as_real
+from fedcore.datasets import Dataset
+from fedcore.engine import update_norms
+from fedcore.flower_messages import Refused
+from fedcore.history import History, RoundRecord
+from fedcore.models import MLP
+from fedcore.rounds import FederationDiverged, LocalSGD, as_fraction, round_seed, sample_clients
+from fedcore.strategies import FedAvg
+from fedcore.strategy_api import ClientStrategy, LocalWork, Strategy
+
+LOG = logging.getLogger("flwr.fedcore")  # below Flower's, so that `flwr run --stream` shows it
+_LOCAL, _STRATEGY = LocalSGD(), FedAvg()
+POLL = 2.0  # seconds between two looks at who is connected
+
+
+class Node(NamedTuple):
+    """Who speaks for a client, and how many examples it says that it holds."""
+
+    node_id: int
+    n_examples: int
+
+
+class Roster:
+    """Which connected node is which client. Each node is asked once; the first to claim one is it.
+
+    A client whose node is gone can be claimed again, by the node that replaces it.
+    """
+
+    def __init__(self, grid: Grid, n_clients: int, timeout: float):
+        self.grid, self.n_clients, self.timeout = grid, n_clients, timeout
+        self.clients: dict[int, Node] = {}
+        self._refused: set[int] = set()
+
+    def update(self) -> None:
+        """Forget the nodes that are gone, and get to know those that are new."""
+        here = set(self.grid.get_node_ids())
+        self._refused &= here
+        self.clients = {k: node for k, node in self.clients.items() if node.node_id in here}
+        known = {node.node_id for node in self.clients.values()} | self._refused
+        if new := sorted(here - known):
+            asked = {node_id: RecordDict() for node_id in new}
+            for node_id, reply in ask(self.grid, MessageType.QUERY, asked, "", self.timeout):
+                self._enter(node_id, reply)
+
+    def _enter(self, node_id: int, reply: Message) -> None:
+        try:
+            client, n_examples = flower_messages.read_introduction(reply, self.n_clients)
+            if client in self.clients:
+                other = self.clients[client].node_id
+                raise Refused(f"client {client} is node {other} already")
+        except Refused as reason:
+            self._refused.add(node_id)
+            LOG.warning("node %s is left out: %s", node_id, reason)
+        else:
+            self.clients[client] = Node(node_id, n_examples)
+            LOG.info("client %s is node %s, with %s examples", client, node_id, n_examples)
+
+    def wait(self, n_wanted: int, seconds: float) -> None:
+        """Until ``n_wanted`` clients are there, at most so long; TimeoutError if none came."""
+        end = time.monotonic() + seconds
+        self.update()
+        while len(self.clients) < n_wanted and time.monotonic() < end:
+            time.sleep(POLL)
+            self.update()
+        if not self.clients:
+            raise TimeoutError(
+                f"no client connected within {seconds:g} s: start the SuperNodes, and look into "
+                "their logs"
+            )
+        LOG.info("%s of %s clients are connected", len(self.clients), n_wanted)
+
+
+def ask(
+    grid: Grid, kind: str, contents: dict[int, RecordDict], group: str, timeout: float
+) -> Iterable[tuple[int, Message]]:
+    """(node id, its reply) for those of ``contents`` that answer in time, each at most once.
+
+    A reply to nothing that was asked, a second one, and one in another node's name are left out.
+    """
+    messages = [
+        Message(content, dst_node_id=node_id, message_type=kind, ttl=timeout, group_id=group)
+        for node_id, content in contents.items()
+    ]
+    replies = grid.send_and_receive(messages, timeout=timeout) if messages else []
+    # A message gets its id when it is sent.
+    waiting = {message.metadata.message_id: message.metadata.dst_node_id for message in messages}
+    for reply in replies:
+        node_id = waiting.get(reply.metadata.reply_to_message_id)
+        if node_id is None:
+            LOG.warning("a reply to nothing that is open is left out: %s", reply.metadata)
+        elif reply.has_content() and reply.metadata.src_node_id != node_id:
+            LOG.warning(
+                "node %s answered for node %s: left out", reply.metadata.src_node_id, node_id
+            )
+        else:
+            del waiting[reply.metadata.reply_to_message_id]
+            yield node_id, reply
+    for node_id in waiting.values():
+        LOG.warning("node %s has not answered within %g s: left out", node_id, timeout)
+
+
+@dataclass(frozen=True)
+class FlowerRun:
+    """A federation as the server sees it: everything but the data, which it never has.
+
+    model, n_rounds, fraction, local, strategy, sampling, seed: as in ``run_federation``. test: the
+    server's own test set. n_clients: K; a node says which of them it is, from 0 to K - 1.
+
+    round_timeout: seconds after which a round closes without those that have not answered.
+    wait: seconds to wait at the beginning for all K clients; fewer are enough. min_reports: a round
+    with fewer valid reports is abandoned, and the model stays as it was. patience: after so many
+    abandoned rounds in a row the run ends with an error, which names the file with the rounds.
+    checkpoint: an npz file, written by ``History.save`` after each round; if it exists, the run
+    goes on from it, until it has ``n_rounds`` rounds in all.
+
+    A report must hold finite float32 numbers, as many as the model has parameters, and come from
+    the node that was asked, once. That keeps nonsense out of the mean, not malice: finite numbers
+    of any size are averaged, and a node's word for n_k is taken. ``robust`` is about that.
+    """
+
+    model: MLP
+    test: Dataset
+    n_clients: int
+    n_rounds: int
+    fraction: float = 1.0
+    local: LocalSGD = _LOCAL
+    strategy: Strategy | ClientStrategy = _STRATEGY
+    sampling: str = "fixed"
+    seed: int = 0
+    round_timeout: float = 60.0
+    wait: float = 60.0
+    min_reports: int = 1
+    patience: int = 3
+    checkpoint: str | Path | None = None
+
+    def __post_init__(self):
+        for name in ("n_clients", "n_rounds", "min_reports", "patience"):
+            as_int(name, getattr(self, name), minimum=1)
+        for name in ("round_timeout", "wait"):
+            as_real(name, getattr(self, name), 0, include_low=False)
+        as_int("seed", self.seed, minimum=0)
+        as_fraction(self.fraction)
+        strategy_api.agree_on_sampling(self.strategy, self.sampling)
+        if self.checkpoint is not None and not Path(self.checkpoint).is_absolute():
+            raise ValueError(
+                "checkpoint must be an absolute path, since Flower chooses the folder in which "
+                f"the server runs, got {str(self.checkpoint)!r}"
+            )
+
+    def run(self, grid: Grid) -> History:
+        """All rounds up to ``n_rounds``, over the nodes of ``grid``; returns their History.
+
+        Raises TimeoutError if no client ever connects, RuntimeError after ``patience`` abandoned
+        rounds, FederationDiverged if the new model is not finite, ValueError for a checkpoint of
+        another federation. The rounds before are in the checkpoint, and in the error's ``history``.
+        """
+        history = self.begin()
+        roster = Roster(grid, self.n_clients, self.round_timeout)
+        if len(history) < self.n_rounds:
+            roster.wait(self.n_clients, self.wait)
+        idle = 0
+        for t in range(len(history) + 1, self.n_rounds + 1):
+            try:
+                history = self._round(t, history, roster)
+            except FederationDiverged as error:
+                error.history = history
+                raise
+            if self.checkpoint is not None:
+                history.save(self.checkpoint)
+            idle = idle + 1 if history.rounds[-1].abandoned else 0
+            if idle >= self.patience:
+                kept = f"; the rounds are in {self.checkpoint}" if self.checkpoint else ""
+                raise RuntimeError(
+                    f"{idle} rounds in a row had fewer than min_reports={self.min_reports} valid "
+                    f"reports: the log says why{kept}"
+                )
+        return history
+
+    def begin(self) -> History:
+        """The History to go on from: the checkpoint, or one without rounds."""
+        if self.checkpoint is not None and Path(self.checkpoint).exists():
+            history = History.load(self.checkpoint)
+            ours = (self.seed, self.model.layer_sizes, self.n_clients)
+            theirs = (history.seed, history.model_sizes, history.n_clients)
+            if ours != theirs:
+                raise ValueError(
+                    f"checkpoint must be of a run with (seed, layer_sizes, n_clients) = {ours}, "
+                    f"got one with {theirs}: {self.checkpoint}"
+                )
+            LOG.info("going on after round %s of %s", len(history), self.checkpoint)
+            return history
+        params = self.model.init(self.seed)
+        params.flags.writeable = False
+        loss, accuracy = self.model.evaluate(params, self.test.x, self.test.y)
+        return History(
+            rounds=[],
+            params=params,
+            seed=self.seed,
+            model_sizes=self.model.layer_sizes,
+            n_clients=self.n_clients,
+            initial_loss=loss,
+            initial_accuracy=accuracy,
+            strategy_state=strategy_api.first_state(self.strategy, params, self.n_clients),
+        )
+
+    def _round(self, t: int, history: History, roster: Roster) -> History:
+        begun = time.perf_counter()
+        roster.update()
+        selected = sample_clients(self.n_clients, self.fraction, self.seed, t, self.sampling)
+        reports, n_asked = self._reports(t, history, roster, selected)
+        trained = time.perf_counter()
+        abandoned = len(selected) > 0 and len(reports) < self.min_reports
+        clients = np.array(sorted(reports), dtype=np.int64)
+        n_k = np.array([roster.clients[k].n_examples for k in clients], dtype=np.int64)
+        updates = np.array([reports[k] for k in clients], dtype=np.float32)
+        updates = updates.reshape(len(clients), self.model.n_params)
+        params, state = history.params, history.strategy_state
+        if not abandoned:
+            params, state = self._aggregate(t, params, state, clients, updates, n_k)
+        aggregated = time.perf_counter()
+        loss, accuracy = self._evaluate(t, params)
+        payload = strategy_api.payload(self.strategy, self.model.n_params)
+        norms = update_norms(updates, history.params)
+        record = RoundRecord(
+            round=t,
+            clients=tuple(clients.tolist()),
+            n_examples=tuple(n_k.tolist()),
+            weights=tuple((n_k / max(n_k.sum(), 1)).tolist()),
+            update_norms=norms,
+            loss=loss,
+            accuracy=accuracy,
+            bytes_down=n_asked * payload.down,
+            bytes_up=len(clients) * payload.up,
+            seconds_train=trained - begun,
+            seconds_aggregate=aggregated - trained,
+            seconds_evaluate=time.perf_counter() - aggregated,
+            n_selected=len(selected),
+            abandoned=abandoned,
+        )
+        LOG.info(
+            "round %s of %s: %s of %s clients%s, test accuracy %.4f, loss %.4f, %.1f s",
+            *(t, self.n_rounds, len(clients), len(selected)),
+            *(", abandoned" if abandoned else "", accuracy, loss, record.seconds),
+        )
+        rounds = [*history.rounds, record]
+        return replace(history, rounds=rounds, params=params, strategy_state=state)
+
+    def _reports(self, t, history, roster, selected) -> tuple[dict[int, np.ndarray], int]:
+        """({client: what it sent back}, how many were asked) in round ``t``."""
+        asked = [int(k) for k in selected if k in roster.clients]
+        for k in sorted(set(selected.tolist()) - set(asked)):
+            LOG.warning("round %s: client %s is selected, and not connected", t, k)
+        terms = strategy_api.local_terms(
+            self.strategy, history.strategy_state, np.array(asked, dtype=np.int64)
+        )
+        contents, who = {}, {}
+        for row, k in enumerate(asked):
+            correction = None if terms.correction is None else terms.correction[row]
+            more = {"prox_mu": terms.prox_mu, "correction": correction}
+            seed = round_seed(self.seed, t)
+            node_id = roster.clients[k].node_id
+            who[node_id] = k
+            contents[node_id] = flower_messages.orders(
+                history.params, self.local, t=t, client=k, seed=seed, **more
+            )
+        reports = {}
+        replies = ask(roster.grid, MessageType.TRAIN, contents, str(t), self.round_timeout)
+        for node_id, reply in replies:
+            try:
+                update = flower_messages.read_update(reply, self.model.n_params)
+            except Refused as reason:
+                LOG.warning("round %s: client %s is left out: %s", t, who[node_id], reason)
+            else:
+                reports[who[node_id]] = update
+        return reports, len(asked)
+
+    def _aggregate(self, t, params, state, clients, updates, n_k) -> tuple[np.ndarray, Any]:
+        batch = n_k if self.local.batch_size is None else self.local.batch_size
+        rate = self.fraction
+        if self.sampling == "fixed":
+            rate = max(round(self.fraction * self.n_clients), 1) / self.n_clients
+        steps = self.local.epochs * -(-n_k // batch)
+        work = LocalWork(clients, steps, self.local.lr, self.n_clients, rate)
+        params, state = strategy_api.aggregate(self.strategy, state, params, updates, n_k, work)
+        with np.errstate(over="ignore"):
+            params = params.astype(np.float32, copy=False).view()
+        if not np.isfinite(params).all():
+            raise self._diverged("the strategy's new parameters are not finite", t)
+        params.flags.writeable = False
+        return params, state
+
+    def _evaluate(self, t, params) -> tuple[float, float]:
+        with np.errstate(over="ignore", invalid="ignore"):
+            loss, accuracy = self.model.evaluate(params, self.test.x, self.test.y)
+        if not np.isfinite(loss):
+            raise self._diverged(f"the test loss is {loss}", t)
+        return loss, accuracy
+
+    def _diverged(self, where: str, t: int) -> FederationDiverged:
+        return FederationDiverged(where, t, None, None, self.local.lr)
