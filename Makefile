@@ -9,11 +9,13 @@ SOURCES := pyproject.toml setup.py fedcore/_kernels.pyx fedcore/_simd.h
 ROOT    := $(if $(filter 0,$(shell id -u)),--allow-root)
 
 .DEFAULT_GOAL := help
-.PHONY: help lab test lint format exercises grade figures glossary outputs bench table1 clean
+.PHONY: help lab test test-flower federation lint format exercises grade figures glossary outputs bench table1 clean
 
 help:
 	@echo "make lab      set up and open the course in JupyterLab"
 	@echo "make test     set up and run every test, notebooks included"
+	@echo "make federation  server and four clients as separate processes, on Flower (minutes)"
+	@echo "make test-flower  add Flower, and run the tests that need it (minutes)"
 	@echo "make lint     check style of code and notebooks      make format   fix it"
 	@echo "make exercises  release solutions/ as exercises/, without the answers"
 	@echo "make grade    grade submitted/ (INBOX=FOLDER collects files first): gradebook, feedback, CSV"
@@ -33,6 +35,12 @@ test: $(VENV)/.test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+federation: $(VENV)/.flower
+	$(BIN)/python tools/federation.py
+
+test-flower: $(VENV)/.flower $(VENV)/.test
+	$(BIN)/python -m pytest tests/test_flower*.py $(PYTEST_ARGS)
 
 lint: $(VENV)/.test
 	$(BIN)/ruff check .
@@ -75,3 +83,7 @@ $(VENV)/.course: $(SOURCES)
 $(VENV)/.test: $(SOURCES)
 	@$(PYTHON) tools/environment.py $(VENV) course,test
 	@touch $@ $(VENV)/.course
+
+$(VENV)/.flower: $(SOURCES)
+	@$(PYTHON) tools/environment.py $(VENV) flower
+	@touch $@

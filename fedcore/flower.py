@@ -31,12 +31,13 @@ from fedcore.models import MLP
 __all__ = ["FlowerRun", "client_app", "server_app"]
 
 
-def client_app(model: MLP, load: LoadClient) -> ClientApp:
+def client_app(model: MLP, load: LoadClient, mods: list[Any] | None = None) -> ClientApp:
     """What a SuperNode runs: it says who it is when asked, and trains when ordered.
 
     load: gets the node's Context and returns (client, x, y): which client the node is, from 0 to
     K - 1, and its own examples, x (n_k, features) and y (n_k,). It is called for each message,
-    because Flower starts a process for each.
+    because Flower starts a process for each. mods: functions that Flower puts around training,
+    the first outermost.
     """
     app = ClientApp()
 
@@ -45,7 +46,7 @@ def client_app(model: MLP, load: LoadClient) -> ClientApp:
         client, x, _ = load(context)
         return Message(introduction(client, len(x)), reply_to=message)
 
-    @app.train()
+    @app.train(mods=mods)
     def train(message: Message, context: Context) -> Message:
         return Message(answer(model, message, *load(context)), reply_to=message)
 

@@ -35,7 +35,8 @@ class Loopback:
 
     n_nodes: SuperNodes started at once, numbers 0 to n_nodes - 1, each with its number as
     ``partition-id`` and n_nodes as ``num-partitions``. Attributes: folder, where logs (``*.log``)
-    and checkpoints lie until the end; nodes, {number: Popen}; superlink, Popen.
+    and checkpoints lie until the end; address, the SuperLink's; nodes, {number: Popen}; superlink,
+    Popen.
     """
 
     def __init__(self, n_nodes: int):
@@ -46,8 +47,9 @@ class Loopback:
     def __enter__(self) -> Loopback:
         self.folder = Path(tempfile.mkdtemp(prefix="fedcore-flower-"))
         self.port = free_port()
+        self.address = f"{HOST}:{self.port}"
         (self.folder / "config.toml").write_text(
-            f'[superlink]\ndefault = "loop"\n\n[superlink.loop]\naddress = "{HOST}:{self.port}"\n'
+            f'[superlink]\ndefault = "loop"\n\n[superlink.loop]\naddress = "{self.address}"\n'
             "insecure = true\n"
         )
         try:
@@ -80,7 +82,7 @@ class Loopback:
         """Start SuperNode ``number``, also in the place of one that is dead."""
         self.nodes[number] = self._start(
             "flower-supernode",
-            *("--insecure", "--superlink", f"{HOST}:{self.port}", "--port", str(free_port())),
+            *("--insecure", "--superlink", self.address, "--port", str(free_port())),
             *("--node-config", f"partition-id={number} num-partitions={self.n_nodes}"),
             log=f"node-{number}",
         )

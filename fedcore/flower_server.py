@@ -7,15 +7,13 @@ records. Scheduling, transport, retries and authentication are Flower's. Needs F
 
 from __future__ import annotations
 
-import logging
 import time
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
-from flwr.app import Message, MessageType, RecordDict
+from flwr.app import MessageType
 from flwr.serverapp import Grid
 
 from fedcore import flower_messages, strategy_api
@@ -23,101 +21,14 @@ from fedcore._validate import as_int, as_real
 from fedcore.datasets import Dataset
 from fedcore.engine import update_norms
 from fedcore.flower_messages import Refused
+from fedcore.flower_roster import LOG, Roster, ask
 from fedcore.history import History, RoundRecord
 from fedcore.models import MLP
 from fedcore.rounds import FederationDiverged, LocalSGD, as_fraction, round_seed, sample_clients
 from fedcore.strategies import FedAvg
 from fedcore.strategy_api import ClientStrategy, LocalWork, Strategy
 
-LOG = logging.getLogger("flwr.fedcore")  # below Flower's, so that `flwr run --stream` shows it
 _LOCAL, _STRATEGY = LocalSGD(), FedAvg()
-POLL = 2.0  # seconds between two looks at who is connected
-
-
-class Node(NamedTuple):
-    """Who speaks for a client, and how many examples it says that it holds."""
-
-    node_id: int
-    n_examples: int
-
-
-class Roster:
-    """Which connected node is which client. Each node is asked once; the first to claim one is it.
-
-    A client whose node is gone can be claimed again, by the node that replaces it.
-    """
-
-    def __init__(self, grid: Grid, n_clients: int, timeout: float):
-        self.grid, self.n_clients, self.timeout = grid, n_clients, timeout
-        self.clients: dict[int, Node] = {}
-        self._refused: set[int] = set()
-
-    def update(self) -> None:
-        """Forget the nodes that are gone, and get to know those that are new."""
-        here = set(self.grid.get_node_ids())
-        self._refused &= here
-        self.clients = {k: node for k, node in self.clients.items() if node.node_id in here}
-        known = {node.node_id for node in self.clients.values()} | self._refused
-        if new := sorted(here - known):
-            asked = {node_id: RecordDict() for node_id in new}
-            for node_id, reply in ask(self.grid, MessageType.QUERY, asked, "", self.timeout):
-                self._enter(node_id, reply)
-
-    def _enter(self, node_id: int, reply: Message) -> None:
-        try:
-            client, n_examples = flower_messages.read_introduction(reply, self.n_clients)
-            if client in self.clients:
-                other = self.clients[client].node_id
-                raise Refused(f"client {client} is node {other} already")
-        except Refused as reason:
-            self._refused.add(node_id)
-            LOG.warning("node %s is left out: %s", node_id, reason)
-        else:
-            self.clients[client] = Node(node_id, n_examples)
-            LOG.info("client %s is node %s, with %s examples", client, node_id, n_examples)
-
-    def wait(self, n_wanted: int, seconds: float) -> None:
-        """Until ``n_wanted`` clients are there, at most so long; TimeoutError if none came."""
-        end = time.monotonic() + seconds
-        self.update()
-        while len(self.clients) < n_wanted and time.monotonic() < end:
-            time.sleep(POLL)
-            self.update()
-        if not self.clients:
-            raise TimeoutError(
-                f"no client connected within {seconds:g} s: start the SuperNodes, and look into "
-                "their logs"
-            )
-        LOG.info("%s of %s clients are connected", len(self.clients), n_wanted)
-
-
-def ask(
-    grid: Grid, kind: str, contents: dict[int, RecordDict], group: str, timeout: float
-) -> Iterable[tuple[int, Message]]:
-    """(node id, its reply) for those of ``contents`` that answer in time, each at most once.
-
-    A reply to nothing that was asked, a second one, and one in another node's name are left out.
-    """
-    messages = [
-        Message(content, dst_node_id=node_id, message_type=kind, ttl=timeout, group_id=group)
-        for node_id, content in contents.items()
-    ]
-    replies = grid.send_and_receive(messages, timeout=timeout) if messages else []
-    # A message gets its id when it is sent.
-    waiting = {message.metadata.message_id: message.metadata.dst_node_id for message in messages}
-    for reply in replies:
-        node_id = waiting.get(reply.metadata.reply_to_message_id)
-        if node_id is None:
-            LOG.warning("a reply to nothing that is open is left out: %s", reply.metadata)
-        elif reply.has_content() and reply.metadata.src_node_id != node_id:
-            LOG.warning(
-                "node %s answered for node %s: left out", reply.metadata.src_node_id, node_id
-            )
-        else:
-            del waiting[reply.metadata.reply_to_message_id]
-            yield node_id, reply
-    for node_id in waiting.values():
-        LOG.warning("node %s has not answered within %g s: left out", node_id, timeout)
 
 
 @dataclass(frozen=True)
@@ -284,15 +195,18 @@ class FlowerRun:
             contents[node_id] = flower_messages.orders(
                 history.params, self.local, t=t, client=k, seed=seed, **more
             )
-        reports = {}
+        reports, answered = {}, set()
         replies = ask(roster.grid, MessageType.TRAIN, contents, str(t), self.round_timeout)
         for node_id, reply in replies:
+            answered.add(node_id)
             try:
                 update = flower_messages.read_update(reply, self.model.n_params)
             except Refused as reason:
                 LOG.warning("round %s: client %s is left out: %s", t, who[node_id], reason)
             else:
                 reports[who[node_id]] = update
+        for node_id in set(who) - answered:
+            roster.silent(who[node_id])
         return reports, len(asked)
 
     def _aggregate(self, t, params, state, clients, updates, n_k) -> tuple[np.ndarray, Any]:

@@ -264,6 +264,27 @@ def test_node_that_comes_back_under_another_id_is_the_same_client(data):
     assert [len(record.clients) for record in history.rounds] == [3, 4, 4]
 
 
+def test_silent_node_is_replaced_by_the_one_that_waits(data, caplog):
+    """The SuperLink takes a killed node for connected for a while: two claim to be client 2."""
+
+    def tamper(node_id, message, reply):
+        silent = node_id == 102 and message.metadata.message_type == "train"
+        if silent:  # killed and started again under another id
+            grid.apps[300] = lambda message, context: grid.apps[102](
+                message, Context(1, 300, {"partition-id": 2}, RecordDict(), {})
+            )
+        return [] if silent else [reply]
+
+    grid = MemoryGrid(nodes(data), tamper)
+    history = flower_run(data, n_rounds=4).run(grid)
+    # Round 2 learns of the newcomer, and that the old one is silent again; then it is replaced.
+    assert [len(record.clients) for record in history.rounds] == [3, 3, 4, 4]
+    assert "node 300 is left out: client 2 is node 102 already" in caplog.text
+    assert "client 2 is node 300, with 35 examples" in caplog.text
+    # The old one is asked once more who it is, and waits in its turn.
+    assert grid.asked.count(("train", 102)) == 2
+
+
 def test_goes_on_from_its_checkpoint_bit_for_bit(data, tmp_path):
     path = tmp_path / "history.npz"
     more = {"checkpoint": path, "strategy": st.FedAdam(), "fraction": 0.5}

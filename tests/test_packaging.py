@@ -76,6 +76,9 @@ def test_wheel_runs_from_an_empty_folder(distributions, tmp_path):
     assert any(re.match(r"fedcore/_kernels\..*\.(so|pyd)", name) for name in names)
     assert "fedcore/data/train-images-idx3-ubyte.gz" in names
     assert any(name.startswith("fedcore/lab/static/") for name in names)
+    assert {"fedcore/flower_app/pyproject.toml", "fedcore/flower_app/mnist_federation.py"} <= {
+        *names
+    }
     assert not any(name.startswith("tests") or name.endswith(".c") for name in names)
     program = (
         "import fedcore as fc; train, test = fc.datasets.load_mnist(); "

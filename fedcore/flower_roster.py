@@ -1,0 +1,122 @@
+"""Who is connected, and which client each node is; questions, and the answers that count.
+
+Needs Flower, see ``flower``.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from flwr.app import Message, MessageType, RecordDict
+from flwr.serverapp import Grid
+
+from fedcore import flower_messages
+from fedcore.flower_messages import Refused
+
+LOG = logging.getLogger("flwr.fedcore")  # below Flower's, so that `flwr run --stream` shows it
+POLL = 2.0  # seconds between two looks at who is connected
+
+
+class Node(NamedTuple):
+    """Who speaks for a client, and how many examples it says that it holds."""
+
+    node_id: int
+    n_examples: int
+
+
+class Roster:
+    """Which connected node is which client. Each node is asked once; the first to claim one is it.
+
+    A second one waits. It takes over when the first is gone, or silent: a SuperNode that was killed
+    counts as connected for up to a minute, and the one that replaces it has a new id.
+    """
+
+    def __init__(self, grid: Grid, n_clients: int, timeout: float):
+        self.grid, self.n_clients, self.timeout = grid, n_clients, timeout
+        self.clients: dict[int, Node] = {}
+        self._waiting: dict[int, tuple[int, int]] = {}  # {node id: (client, n_examples)}
+        self._refused: set[int] = set()
+
+    def update(self) -> None:
+        """Forget the nodes that are gone, and get to know those that are new."""
+        here = set(self.grid.get_node_ids())
+        self._refused &= here
+        self.clients = {k: node for k, node in self.clients.items() if node.node_id in here}
+        self._waiting = {node: claim for node, claim in self._waiting.items() if node in here}
+        for node_id, (client, n_examples) in list(self._waiting.items()):
+            self._claim(node_id, client, n_examples)
+        known = {node.node_id for node in self.clients.values()} | self._refused | {*self._waiting}
+        if new := sorted(here - known):
+            asked = {node_id: RecordDict() for node_id in new}
+            for node_id, reply in ask(self.grid, MessageType.QUERY, asked, "", self.timeout):
+                self._enter(node_id, reply)
+
+    def silent(self, client: int) -> None:
+        """The node of ``client`` has not answered: the next ``update`` can replace it."""
+        if any(client == waiting for waiting, _ in self._waiting.values()):
+            del self.clients[client]
+
+    def _enter(self, node_id: int, reply: Message) -> None:
+        try:
+            claim = flower_messages.read_introduction(reply, self.n_clients)
+        except Refused as reason:
+            self._refused.add(node_id)
+            LOG.warning("node %s is left out: %s", node_id, reason)
+        else:
+            self._claim(node_id, *claim)
+
+    def _claim(self, node_id: int, client: int, n_examples: int) -> None:
+        if client not in self.clients:
+            self.clients[client] = Node(node_id, n_examples)
+            self._waiting.pop(node_id, None)
+            LOG.info("client %s is node %s, with %s examples", client, node_id, n_examples)
+        elif node_id not in self._waiting:
+            self._waiting[node_id] = (client, n_examples)
+            other = self.clients[client].node_id
+            LOG.warning("node %s is left out: client %s is node %s already", node_id, client, other)
+
+    def wait(self, n_wanted: int, seconds: float) -> None:
+        """Until ``n_wanted`` clients are there, at most so long; TimeoutError if none came."""
+        end = time.monotonic() + seconds
+        self.update()
+        while len(self.clients) < n_wanted and time.monotonic() < end:
+            time.sleep(POLL)
+            self.update()
+        if not self.clients:
+            raise TimeoutError(
+                f"no client connected within {seconds:g} s: start the SuperNodes, and look into "
+                "their logs"
+            )
+        LOG.info("%s of %s clients are connected", len(self.clients), n_wanted)
+
+
+def ask(
+    grid: Grid, kind: str, contents: dict[int, RecordDict], group: str, timeout: float
+) -> Iterable[tuple[int, Message]]:
+    """(node id, its reply) for those of ``contents`` that answer in time, each at most once.
+
+    A reply to nothing that was asked, a second one, and one in another node's name are left out.
+    """
+    messages = [
+        Message(content, dst_node_id=node_id, message_type=kind, ttl=timeout, group_id=group)
+        for node_id, content in contents.items()
+    ]
+    replies = grid.send_and_receive(messages, timeout=timeout) if messages else []
+    # A message gets its id when it is sent.
+    waiting = {message.metadata.message_id: message.metadata.dst_node_id for message in messages}
+    for reply in replies:
+        node_id = waiting.get(reply.metadata.reply_to_message_id)
+        if node_id is None:
+            LOG.warning("a reply to nothing that is open is left out: %s", reply.metadata)
+        elif reply.has_content() and reply.metadata.src_node_id != node_id:
+            LOG.warning(
+                "node %s answered for node %s: left out", reply.metadata.src_node_id, node_id
+            )
+        else:
+            del waiting[reply.metadata.reply_to_message_id]
+            yield node_id, reply
+    for node_id in waiting.values():
+        LOG.warning("node %s has not answered within %g s: left out", node_id, timeout)
