@@ -89,6 +89,20 @@ def test_the_names_in_contributing_are_there():
         assert lab.glossary(name).entries, name
 
 
+def test_each_link_within_the_notebook_leads_to_its_term(builder):
+    """JupyterLab finds a heading by its text with hyphens, or an anchor; only in plain ASCII."""
+    first, *rest = (c.source for c in builder.build().cells if c.cell_type == "markdown")
+    headings = [re.search(r"^## (.+)$", text, re.M)[1] for text in rest]
+    places = {heading.replace(" ", "-"): heading for heading in headings}
+    for text, heading in zip(rest, headings, strict=True):
+        places |= dict.fromkeys(re.findall(r'<a id="([^"]+)">', text), heading)
+    links = re.findall(r"\[([^]]+)\]\(#((?:[^()]|\([^()]*\))+)\)", first)
+    assert sorted(term for term, _ in links) == sorted(entry.term for entry in entries())
+    for term, target in links:
+        assert target.isascii(), term
+        assert places[target] == term
+
+
 # ------------------------------------------------------------------------------- the look-up
 
 

@@ -6,7 +6,6 @@ are stored by running it afterwards (``make glossary`` does both).
 
 import re
 from pathlib import Path
-from urllib.parse import quote
 
 import nbformat
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
@@ -57,18 +56,24 @@ def _contents():
     lessons = sorted({entry.lesson for entry in entries()})
     rows = []
     for lesson in lessons:
-        links = [
-            f"[{e.term}](#{quote(e.term.replace(' ', '-'), safe='()')})"
-            for e in entries()
-            if e.lesson == lesson
-        ]
+        links = [f"[{e.term}](#{_target(e.term)})" for e in entries() if e.lesson == lesson]
         rows.append(f"**{_lesson(lesson)}:** " + " · ".join(links))
     return "\n\n".join(rows)
 
 
 def _prose(entry):
     also = f"\n\n*Also: {', '.join(entry.also)}.*" if entry.also else ""
-    return f"## {entry.term}\n\n{entry.definition}\n\nTaught in {_lesson(entry.lesson)}.{also}"
+    text = f"## {entry.term}\n\n{entry.definition}\n\nTaught in {_lesson(entry.lesson)}.{also}"
+    return text if entry.term.isascii() else f'<a id="{_target(entry.term)}"></a>\n\n{text}'
+
+
+def _target(term):
+    """Where a link to ``term`` leads: in JupyterLab the heading, with hyphens for blanks.
+
+    JupyterLab compares the percent-encoded link with the heading as it is written, so a heading
+    with other than ASCII letters is never found: those get an anchor of their own.
+    """
+    return ascii_text(term).replace(" ", "-")
 
 
 def _lesson(lesson):

@@ -22,6 +22,7 @@ from fedcore.lab.privacy_runs import PrivacySettings, privacy_run
 from fedcore.lab.quiz import quiz
 from fedcore.lab.runs import RunSettings, panel_run
 from fedcore.lab.skill_map import certificate, progress_header, skill_map
+from fedcore.lab.table import table
 
 __all__ = [
     "AttackPanel",
@@ -55,4 +56,5 @@ __all__ = [
     "round_frame",
     "show",
     "skill_map",
+    "table",
 ]
