@@ -48,7 +48,11 @@ CONTROLS: dict[str, AttackControl] = {
         AttackControl("n_clients", "Clients averaged", "stops", (1, 2, 4, 8, 16, 32), symbol="K"),
         AttackControl("clip_norm", "Clip norm", "stops", (None, 1.0, 0.1, 0.01), symbol="S"),
         AttackControl(
-            "noise_multiplier", "Noise / S", "stops", (0.0, 1e-4, 1e-3, 0.01, 0.1, 1.0), symbol="z"
+            "noise_multiplier",
+            "Noise multiplier",
+            "stops",
+            (0.0, 1e-4, 1e-3, 0.01, 0.1, 1.0),
+            symbol="z",
         ),
         AttackControl("seed", "Other digits", "stops", tuple(range(10))),
     )

@@ -20,6 +20,7 @@ function render({ model, el: host }) {
     { class: "fc-attack-key fc-note" },
     el("span", { text: "top: what the client holds" }),
     el("span", { text: "below: what the server sees" }),
+    el("span", { text: "last line: the digit's label and the PSNR" }),
   );
   const main = el("div", { class: "fc-main" }, server, key, grid, tiles);
   const root = el("section", { class: "fc-panel", "aria-label": model.get("title") });
