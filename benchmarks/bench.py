@@ -79,7 +79,8 @@ def main():
     stored = options.out / "measurements.json"
     results = json.loads(stored.read_text()) if options.only and stored.exists() else {}
     for part in options.only or PARTS:  # written after each: an interrupt loses one part at most
-        results |= run(part, options.quick)
+        loads = results.get("loads", {}) | {part: machine()["load_avg_1min"]}
+        results |= run(part, options.quick) | {"loads": loads}
         stored.write_text(json.dumps(results, indent=1) + "\n")
         (options.out / "results.md").write_text(report.markdown(results))
     report.figure(results).savefig(options.out / "results.png", dpi=110)

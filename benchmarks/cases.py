@@ -126,81 +126,34 @@ def threads(n_clients=40, rounds=15):
     return cases
 
 
-def federation(absent, epochs=1, n_rounds=20, n_clients=100, fraction=0.1, lr=0.1, flower_rounds=3):
-    """Whole runs of FedAvg with the 2NN, wall seconds a round, evaluation of all test images in."""
-    train, test = fc.datasets.load_mnist()
-    parts = fc.partition.iid(train.y, n_clients=n_clients, seed=0)
-    local = fc.LocalSGD(epochs=epochs, batch_size=BATCH, lr=lr)
+def federation(absent, epochs=1, n_rounds=20, n_clients=100, fraction=0.1, lr=0.1, flower_rounds=5):
+    """Whole runs of FedAvg with the 2NN, evaluation of all test images in; a process for each."""
     runs = {}
-    history, seconds, cpu = _timed(
-        lambda: fc.run_federation(
-            TWO_NN,
-            train,
-            parts,
-            test,
-            n_rounds=n_rounds,
-            fraction=fraction,
-            local=local,
-            seed=0,
-            progress=False,
-        )
-    )
-    runs["fedcore"] = _run(seconds, cpu, n_rounds, history.accuracy[-1])
-    evaluation = sum(record.seconds_evaluate for record in history.rounds)
-    runs["fedcore"]["evaluation"] = evaluation / seconds
-    loops = {"NumPy": (peers.numpy_sgd, peers.numpy_accuracy)}
-    if "PyTorch" not in absent:
-        torch = peers.Torch(TWO_NN)
-        loops["PyTorch"] = (torch.sgd, torch.accuracy)
-    for name, (sgd, accuracy) in loops.items():
-        last, seconds, cpu = _timed(
-            lambda sgd=sgd, accuracy=accuracy: _loop(
-                sgd, accuracy, train, test, parts, epochs, n_rounds, fraction, lr
-            )
-        )
-        runs[name] = _run(seconds, cpu, n_rounds, last)
-    if "Flower, simulation" not in absent:
-        arguments = map(str, (flower_rounds, epochs, n_clients, fraction, lr))
-        done = subprocess.run(
-            [sys.executable, "flower_simulation.py", *arguments],
-            cwd=HERE,
-            env=os.environ | {"PYTHONPATH": os.pathsep.join([str(HERE), str(HERE.parent)])},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+    for name in ("fedcore", "NumPy", "PyTorch", "Flower"):
+        if name in absent or (name == "Flower" and "Flower, simulation" in absent):
+            continue
+        script = ["flower_simulation.py"] if name == "Flower" else ["federation_run.py", name]
+        rounds = flower_rounds if name == "Flower" else n_rounds
+        arguments = map(str, (rounds, epochs, n_clients, fraction, 0.1))
+        done = _script([*script, *arguments])
         if done.returncode:
-            absent["Flower, simulation"] = done.stderr.strip().splitlines()[-1]
-        else:
-            result = json.loads(done.stdout.strip().splitlines()[-1])
-            runs["Flower"] = _run(result["seconds"], None, flower_rounds, result["accuracy"])
+            absent[f"{name}, federation"] = done.stderr.strip().splitlines()[-1]
+            continue
+        result = json.loads(done.stdout.strip().splitlines()[-1])
+        runs[name] = result | {"wall": float(np.median(result["walls"])), "rounds": rounds}
     return runs
 
 
-def _timed(job):
-    wall, cpu = time.perf_counter(), time.process_time()
-    result = job()
-    return result, time.perf_counter() - wall, time.process_time() - cpu
-
-
-def _run(seconds, cpu, n_rounds, accuracy):
-    cpu = None if cpu is None else cpu / n_rounds
-    return {"wall": seconds / n_rounds, "cpu": cpu, "rounds": n_rounds, "accuracy": accuracy}
-
-
-def _loop(sgd, accuracy, train, test, parts, epochs, n_rounds, fraction, lr):
-    """The loop that everybody writes: one client after the other, one thread."""
-    params = TWO_NN.init(seed=0)
-    for t in range(1, n_rounds + 1):
-        chosen = fc.federation.sample_clients(len(parts), fraction, 0, t)
-        updates = []
-        for k in chosen:
-            order = epoch_orders(len(parts[k]), epochs, t, int(k))
-            part = parts[k]
-            updates.append(sgd(TWO_NN, params, train.x[part], train.y[part], order, BATCH, lr))
-        params = peers.numpy_average(updates, [len(parts[k]) for k in chosen])
-        last = accuracy(TWO_NN, params, test.x, test.y)
-    return last
+def _script(command):
+    paths = [str(HERE), str(HERE.parent)]
+    return subprocess.run(
+        [sys.executable, *command],
+        cwd=HERE,
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(paths)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
 
 
 def scale(registered=(100, 1000, 10_000, 100_000), sampled=(1, 2, 5, 10, 20, 50), rounds=5):

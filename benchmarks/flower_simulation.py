@@ -7,12 +7,15 @@ A process of its own, since the engine starts others: bench.py runs
 import json
 import os
 import sys
+import threading
 import time
+from itertools import pairwise
 
 os.environ.setdefault("FLWR_TELEMETRY_ENABLED", "0")
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 
 import numpy as np
+import psutil
 from flwr.client import ClientApp, NumPyClient
 from flwr.common import ndarrays_to_parameters
 from flwr.server import ServerApp, ServerAppComponents, ServerConfig
@@ -24,7 +27,7 @@ import fedcore as fc
 N_ROUNDS, EPOCHS, N_CLIENTS = map(int, sys.argv[1:4])
 FRACTION, LR = map(float, sys.argv[4:6])
 MODEL = fc.models.MLP(784, 200, 200, 10)
-RECORD = {"rounds": []}
+RECORD = {"rounds": [], "peak_mb": 0.0}
 
 
 def data():
@@ -75,7 +78,22 @@ def client(context):
     return Client(int(context.node_config["partition-id"])).to_client()
 
 
+def watch_memory(seconds=1.0):
+    """Keep the largest sum over this process and those it started; shared pages count once."""
+    this = psutil.Process()
+    while True:
+        total = 0
+        for process in (this, *this.children(recursive=True)):
+            try:
+                total += process.memory_full_info().pss
+            except (psutil.NoSuchProcess, psutil.ZombieProcess):
+                continue  # it ended since it was listed
+        RECORD["peak_mb"] = max(RECORD["peak_mb"], total / 2**20)
+        time.sleep(seconds)
+
+
 if __name__ == "__main__":
+    threading.Thread(target=watch_memory, daemon=True).start()
     evaluate.data = data()
     resources = {"client_resources": {"num_cpus": 1, "num_gpus": 0.0}}
     run_simulation(
@@ -84,5 +102,7 @@ if __name__ == "__main__":
         num_supernodes=N_CLIENTS,
         backend_config=resources,
     )
-    begun, ended = RECORD["rounds"][0][0], RECORD["rounds"][-1][0]
-    print(json.dumps({"seconds": ended - begun, "accuracy": RECORD["rounds"][-1][1]}))
+    ends = [moment for moment, _ in RECORD["rounds"]]  # the first: before any round
+    walls = [end - begin for begin, end in pairwise(ends)]
+    result = {"walls": walls, "accuracy": RECORD["rounds"][-1][1], "peak_mb": RECORD["peak_mb"]}
+    print(json.dumps(result | {"cpu": None, "evaluation": None}))

@@ -9,6 +9,7 @@ commands read (``python -m pyperf stats benchmarks/results.json``).
 from __future__ import annotations
 
 import gc
+import platform
 import statistics
 import time
 from collections.abc import Callable
@@ -61,5 +62,6 @@ def as_suite(cases: dict[str, dict[str, dict]]) -> pyperf.BenchmarkSuite:
 def machine() -> dict[str, str]:
     """Processor, cores, load and Python, as pyperf reads them from the system."""
     metadata = pyperf.Run([1.0], metadata={"name": "machine"}, collect_metadata=True).get_metadata()
-    wanted = ("cpu_model_name", "cpu_count", "load_avg_1min", "platform", "python_version")
-    return {name: str(metadata[name]) for name in wanted if name in metadata}
+    wanted = ("cpu_model_name", "cpu_count", "load_avg_1min", "python_version")
+    system = {"system": f"{platform.system()} {platform.machine()}"}
+    return {name: str(metadata[name]) for name in wanted if name in metadata} | system

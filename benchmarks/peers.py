@@ -18,7 +18,7 @@ def missing() -> dict[str, str]:
     for peer, modules in {
         "PyTorch": ["torch"],
         "Flower": ["flwr"],
-        "Flower, simulation": ["flwr", "ray"],
+        "Flower, simulation": ["flwr", "ray", "psutil"],
     }.items():
         for module in modules:
             try:

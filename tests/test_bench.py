@@ -59,6 +59,32 @@ def test_missing_peers_are_named(peers, monkeypatch):
     assert "pip install" in absent["Flower"]
 
 
+def test_those_compared_learn_the_same_in_a_federation(peers):
+    import federation_run
+
+    names = ["fedcore", "NumPy"]
+    runs = [federation_run.run(name, 2, 1, 100, 0.03, 0.1) for name in names]
+    accuracies = [result["accuracy"] for result in runs]
+    assert min(accuracies) > 0.7
+    assert abs(accuracies[0] - accuracies[1]) < 0.03
+    for result in runs:
+        assert len(result["walls"]) == 2
+        assert 0 < result["evaluation"] < sum(result["walls"])
+        assert result["peak_mb"] > 200  # MNIST alone takes 220 MB
+
+
+def test_targets_are_judged_from_the_measurements(peers):
+    import limits
+
+    case = {"fedcore": {"cpu": 1.0}, "NumPy": {"cpu": 7.0}, "PyTorch": {"cpu": 21.0}}
+    table = limits.targets({"training": {"softmax, MNIST": case}})
+    assert "| softmax, MNIST: NumPy over fedcore | at least 8 | 7.00 | **no** |" in table
+    assert "| softmax, MNIST: PyTorch over fedcore | at least 20 | 21.00 | yes |" in table
+    runs = {"fedcore": {"wall": 1.0}, "Flower": {"wall": 25.0}}
+    table = limits.targets({"federation": {1: runs}})
+    assert "| federation, E = 1: Flower over fedcore | at least 20 | 25.00 | yes |" in table
+
+
 @pytest.mark.slow
 def test_a_quick_run_writes_table_and_plot(tmp_path):
     parts = [f"--only={part}" for part in ("training", "averaging", "threads", "scale")]
