@@ -137,7 +137,7 @@ def _federation(results):
         "one thread, Flower's engine one worker a core with PyTorch in it. Each ran in a process "
         "of its own, one after the other; peak memory is that of the process, for Flower the sum "
         "over its processes, read once a second, with shared pages counted once. MNIST takes "
-        "220 MB of each.\n\n"
+        "220 MB of each process.\n\n"
         + table([*header, "of it evaluation, wall ms", "accuracy", "peak MB"], rows)
     )
 
