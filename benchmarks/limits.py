@@ -6,14 +6,14 @@ TEXT = """\
 What stops us was looked into by hand, on the machine whose results are kept here (two cores,
 AVX-512), with `perf record` and with kernels run on data that fit in the cache. CPU times.
 
-**Softmax against NumPy.** A visit to an example takes about 0.35 to 0.43 microseconds: 146 of its
+**Softmax against NumPy.** A visit to an example takes about 0.35 to 0.45 microseconds: 146 of its
 784 pixels are not 0, and each costs one row read and added (forward) and one read, added to and
-written (backward), 292 row operations, 1.2 to 1.5 nanoseconds each. `add_rows` and `add_to_rows`
+written (backward), 292 row operations, 1.2 to 1.6 nanoseconds each. `add_rows` and `add_to_rows`
 take the time in about equal parts. The matrix, 50 kB, stays in the second cache; a row is one
 vector of 16 floats, of which the 10 classes fill 10. So the limit is the instructions of a row
 (offset, value, load, multiply-add, store), not memory and not arithmetic. A first epoch costs
 about 0.15 ms more than a later one, since it makes the lists of pixels. NumPy's own time moves as
-much as ours does from hour to hour: the ratio was 6.5 in the stored run.
+much as ours does from hour to hour: the ratio was 6.2 and 6.5 in two runs.
 
 **2NN against NumPy, MNIST.** The profile: `add_rows` (forward) 32 % of the kernel's time,
 `add_to_rows` (update) 26 %, `dots` (errors sent back) 15 %, `add_rows_pair` 12 %, the rest 15 %.
