@@ -1,7 +1,10 @@
 """Guesses, quizzes and XP from the page's side: what it may send, what it is sent, what counts."""
 
+import json
+
 import pytest
 import traitlets
+from jsonschema import Draft202012Validator
 
 from fedcore import lab
 from fedcore.lab import marking, progress, quiz_file, scoring, style
@@ -382,6 +385,48 @@ def test_lines_keep_their_order_and_indentation_and_are_escaped():
     made.close()
 
 
+SCHEMA = Draft202012Validator(
+    json.loads((quiz_file.FOLDER.parent / "quiz.schema.json").read_text(encoding="utf-8"))
+)
+
+
+def test_the_schema_is_one_and_accepts_every_quiz_file():
+    Draft202012Validator.check_schema(SCHEMA.schema)
+    paths = sorted(quiz_file.FOLDER.glob("*.json"))
+    assert paths
+    for path in paths:
+        faults = SCHEMA.iter_errors(json.loads(path.read_text(encoding="utf-8")))
+        assert [f"{path.name}: {f.json_path}: {f.message}" for f in faults] == []
+
+
+@pytest.mark.parametrize(
+    ("question", "change"),
+    [
+        (CHOICE, {"options": CHOICE["options"][:1]}),
+        (CHOICE, {"options": [{**option, "correct": True} for option in CHOICE["options"]]}),
+        (CHOICE, {"options": [{"text": "a", "correct": True, "why": "A"}, {"text": "b"}]}),
+        (CHOICE, {"answer": 1}),
+        (CHOICE, {"id": "Not so"}),
+        (CHOICE, {"kind": "guess"}),
+        (SEVERAL, {"options": [{"text": "a", "why": "A"}, {"text": "b", "why": "B"}]}),
+        (NUMBER, {"tolerance": -1}),
+        (NUMBER, {"mistakes": [{"answer": 7}]}),
+        (ORDER, {"steps": ["1", "1", "2"]}),
+        (ORDER, {"why": " "}),
+        (LINE, {"lines": ["a", "b"]}),
+        (LINE, {"others": {"x": "y"}}),
+    ],
+)
+def test_schema_and_own_check_refuse_the_same(question, change):
+    good = {"title": "t", "questions": [question]}
+    assert SCHEMA.is_valid(good)
+    assert quiz_file.check(good) is good
+    bad = {"title": "t", "questions": [{**question, **change}]}
+    assert not SCHEMA.is_valid(bad)
+    with pytest.raises(ValueError, match="expected"):
+        quiz_file.check(bad)
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -397,6 +442,6 @@ def test_faults_of_a_line_question_are_named(change, message):
         quiz_file.check({"title": "t", "questions": [{**LINE, **change}]})
 
 
-@pytest.mark.parametrize("name", ["00_start_here", "01_model_to_data", "02_fedavg"])
-def test_the_first_lessons_ask_in_every_way(name):
+@pytest.mark.parametrize("name", sorted(p.stem for p in quiz_file.FOLDER.glob("*.json")))
+def test_every_lesson_asks_in_every_way(name):
     assert {q["kind"] for q in quiz_file.load(name)["questions"]} == set(quiz_file.KINDS)

@@ -237,6 +237,16 @@ def test_predictions_of_the_map_are_asked_in_their_lesson(path):
     assert mapped <= asked
 
 
+def test_challenges_of_the_lessons_are_those_of_the_map():
+    asked = set()
+    for path in (ROOT / "notebooks").glob("0*.ipynb"):
+        code = "\n".join("".join(cell["source"]) for cell in json.loads(path.read_text())["cells"])
+        asked |= set(re.findall(r'lab\.Challenge\(\s*"([^"]+)"', code))
+    keys = {key for skill in skills.skills() for key in skill.keys}
+    assert {f"challenge/{key}" for key in asked} == {k for k in keys if k.startswith("challenge/")}
+    assert asked
+
+
 def test_a_skill_opens_at_sixty_per_cent_and_lets_others_follow():
     empty = {s.skill.id: s.status for s in skills.states([])}
     assert (empty["model"], empty["round"]) == ("ready", "later")

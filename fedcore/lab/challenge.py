@@ -9,9 +9,8 @@ import numpy as np
 from fedcore._validate import as_int, as_real, describe
 from fedcore.lab import progress
 from fedcore.lab.runs import Curve
+from fedcore.lab.scoring import POINTS
 from fedcore.lab.style import percent, size
-
-POINTS = 10
 
 
 @dataclass(frozen=True)

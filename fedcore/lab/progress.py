@@ -6,6 +6,7 @@ adds up, so that repeating something is worth nothing:
 - a quiz question is worth 10 at the first attempt, 5 at the second, 2 later; attempts are counted
   in the record, also across restarts;
 - a prediction is worth up to 10, by a proper scoring rule; the first reveal is final;
+- a challenge on a panel is worth up to 10, for the best run so far;
 - a graded check is worth 10 for each of its points, however many attempts it took.
 
 The record is the file ``location()``. ``save`` and ``load`` carry it to another machine.

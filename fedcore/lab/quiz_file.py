@@ -18,6 +18,7 @@ other line why it is right.
 
 Text may hold `code` and $maths$ as in ``lab.style.rich``. ``id`` is unique in the file; an optional
 ``skills`` lists the skills that a right answer shows. Every option says why it is right or wrong.
+``quiz.schema.json`` says the same as a JSON Schema, for editors and other tools.
 """
 
 from __future__ import annotations

@@ -84,7 +84,8 @@ def progress_header(name: str) -> ProgressHeader:
 
 def _shown(state: skills.State) -> dict[str, Any]:
     skill = state.skill
-    kinds = {"quiz": "quiz questions", "predict": "predictions", "exercise": "graded checks"}
+    kinds = {"quiz": "quiz questions", "predict": "predictions"}
+    kinds |= {"challenge": "challenge on a panel", "exercise": "graded checks"}
     counts = [
         f"{sum(key.startswith(kind) for key in skill.keys)} {word}"
         for kind, word in kinds.items()

@@ -1,8 +1,9 @@
 """The skill map: the terms of the course, what each builds on, and how much of each was shown.
 
 A skill is fed by quiz questions (by the skill that a question names; what names none goes to the
-lesson's first), by predictions and by graded checks. It is *open* once ``SHARE`` of the points that
-these can give are earned. Reading and computing only: plain data in, plain data out.
+lesson's first), by predictions, by challenges and by graded checks. It is *open* once ``SHARE`` of
+the points that these can give are earned. Reading and computing only: plain data in, plain data
+out.
 """
 
 from __future__ import annotations
@@ -68,6 +69,7 @@ def skills() -> tuple[Skill, ...]:
     for entry in _data()["skills"]:
         keys = dict.fromkeys(fed.get(entry["id"], ()), FULL)
         keys |= {f"predict/{key}": POINTS for key in entry["predict"]}
+        keys |= {f"challenge/{key}": POINTS for key in entry.get("challenges", ())}
         keys |= {f"exercise/{task}": TASK * points for task, points in entry["tasks"].items()}
         lesson, needs = lessons()[entry["lesson"]], tuple(entry["needs"])
         made.append(Skill(entry["id"], lesson, entry["x"], needs, entry["what"], keys))
