@@ -123,6 +123,8 @@ def right_answer(question):
         return question["answer"]
     if question["kind"] == "order":
         return list(range(len(question["steps"])))
+    if question["kind"] == "line":
+        return question["wrong"]
     right = [i for i, option in enumerate(question["options"]) if option.get("correct")]
     return right if question["kind"] == "several" else right[0]
 
@@ -149,6 +151,8 @@ def test_wrong_answers_are_wrong_and_explained(path):
             wrong = [[], list(range(len(question["options"])))]
         elif question["kind"] == "number":
             wrong = [mistake["answer"] for mistake in question.get("mistakes", [])]
+        elif question["kind"] == "line":
+            wrong = [i for i in range(len(question["lines"])) if i != question["wrong"]]
         else:
             wrong = [list(range(len(question["steps"])))[::-1]]
         for answer in wrong:
