@@ -65,7 +65,11 @@ class Loopback:
         self.close()
 
     def start_superlink(self, seconds: float = 60.0) -> None:
-        """Start the SuperLink, and wait until it accepts connections."""
+        """Start the SuperLink, and wait until it accepts connections.
+
+        It keeps its state in memory: one that takes the place of a dead one knows no SuperNode, and
+        those of the old one end when they notice. Start them again, and ``run`` again.
+        """
         self.superlink = self._start(
             "flower-superlink",
             *("--insecure", "--host", HOST, "--port", str(self.port)),
@@ -109,6 +113,8 @@ class Loopback:
 
     def kill(self, process: subprocess.Popen) -> None:
         """SIGKILL ``process`` and all that it has started: no time to say goodbye."""
+        if process.poll() is not None:
+            return
         family = [
             *psutil.Process(process.pid).children(recursive=True),
             psutil.Process(process.pid),
