@@ -1,5 +1,6 @@
 """The record of points: kept, never lost, never farmed; the map and certificate made from it."""
 
+import html
 import json
 import os
 import re
@@ -299,3 +300,20 @@ def test_the_certificate_is_computed_and_says_what_it_is(tmp_path):
     assert f"{progress.total()} XP" in page
     assert all(f"<td>{s.skill.id}</td>" in page for s in skills.states() if s.possible)
     assert missing() == []
+
+
+def test_the_certificate_draws_the_map_with_what_is_open(tmp_path):
+    for entry in full():
+        progress.award(entry.key, entry.points, entry.possible)
+    page = lab.certificate("Ada", tmp_path / "c.html").read_text()
+    drawing = page[page.index("<svg") : page.index("</svg>")]
+    now = skills.states()
+    assert drawing.count("<line") == sum(len(s.skill.needs) for s in now)
+    for state in now:
+        tick = "\N{CHECK MARK} " if state.status == "open" else ""
+        assert f">{tick}{html.escape(state.skill.id)}</text>" in drawing
+    boxes = re.findall(r'<rect x="(\d+)" y="(\d+)" width="(\d+)"', drawing)
+    assert len(boxes) == len(now)
+    for x, y, width in (map(int, box) for box in boxes):
+        others = [int(a) for a, b, _ in boxes if int(b) == y and int(a) > x]
+        assert x + width <= min(others, default=900)  # no box covers its neighbour

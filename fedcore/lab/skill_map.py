@@ -133,6 +133,51 @@ def certificate(name: str = "", path: str | Path = "certificate.html") -> Path:
     return path.resolve()
 
 
+def _drawing(now: list[skills.State]) -> str:
+    """The skill map as a picture (SVG): a row a lesson, lines to what a skill builds on.
+
+    It says nothing that the table of the page does not say, so screen readers skip it.
+    """
+    width, row, label = 900, 48, 150
+    place = {}
+    for lesson in skills.lessons():
+        here = sorted((s.skill for s in now if s.skill.lesson == lesson), key=lambda s: s.x)
+        share = (width - label) / max(len(here), 1)
+        for i, skill in enumerate(here):
+            place[skill.id] = (label + share * (i + 0.5), row * (lesson.number + 0.5))
+    lines = "".join(
+        '<line x1="{:.0f}" y1="{:.0f}" x2="{:.0f}" y2="{:.0f}" stroke="#999"/>'.format(
+            *place[need], *place[s.skill.id]
+        )
+        for s in now
+        for need in s.skill.needs
+    )
+    nodes = "".join(_node(s, *place[s.skill.id]) for s in now)
+    names = "".join(
+        f'<text x="0" y="{row * (lesson.number + 0.5) + 4:.0f}">{lesson.number} '
+        f"{escape(lesson.title)}</text>"
+        for lesson in skills.lessons()
+    )
+    height = row * len(skills.lessons())
+    return (
+        f'<svg viewBox="0 0 {width} {height}" width="100%" aria-hidden="true" '
+        f'font-size="11" font-family="system-ui,sans-serif">{lines}{names}{nodes}</svg>'
+    )
+
+
+def _node(state: skills.State, x: float, y: float) -> str:
+    """A skill as a box: thick and ticked if it is open, dashed if not."""
+    done = state.status == "open"
+    look = 'stroke="#0072b2" stroke-width="2"' if done else 'stroke="#777" stroke-dasharray="3 2"'
+    text = ("\N{CHECK MARK} " if done else "") + state.skill.id
+    half = 2.9 * len(text) + 6
+    return (
+        f'<rect x="{x - half:.0f}" y="{y - 11:.0f}" width="{2 * half:.0f}" height="22" rx="5" '
+        f'fill="white" {look}/><text x="{x:.0f}" y="{y + 4:.0f}" text-anchor="middle">'
+        f"{escape(text)}</text>"
+    )
+
+
 def _page(name: str, now: list[skills.State]) -> str:
     rows = "".join(
         f"<tr><td>{s.skill.lesson.number}</td><td>{escape(s.skill.lesson.title)}</td>"
@@ -150,7 +195,7 @@ def _page(name: str, now: list[skills.State]) -> str:
         '<!DOCTYPE html><html lang="en"><head><meta charset="utf-8"><title>Record</title>'
         f"<style>{style}</style></head><body><h1>Federated learning, by doing it</h1>"
         f"<p>{escape(name)}</p><p>{progress.total()} XP, {today}. "
-        "Every skill that this version of the course tests is open.</p>"
+        f"Every skill that this version of the course tests is open.</p>{_drawing(now)}"
         "<table><thead><tr><th>Lesson</th><th></th><th>Skill</th><th>XP</th></tr></thead>"
         f"<tbody>{rows}</tbody></table><p>This is a self-study record. It was computed from the "
         "learner's own file; nobody has confirmed it, and no one was examined.</p></body></html>\n"
