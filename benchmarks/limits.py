@@ -34,10 +34,15 @@ total is cleared and rounded once in 10 rows, where 1000 updates do so once in 1
 early for the first rows of the next strip, no gain; the check in the rounding loop, 1 to 2 ms of
 34.
 
-**Threads.** The probe says how much two threads give of plain multiplication that shares nothing.
-In the stored run its median was below 1.9: the second core was not free, or not a whole core.
-Then a speed-up of 1.8 can neither be shown nor excluded. The rounds that the probe calls free are
-too few to carry a figure.
+**The average of 100 and 1000 updates.** On a busy machine both lists stayed below 1.5, on a quiet
+one they don't: the plain read gains more from the quiet than the loop, which converts each float to
+float64 and adds it. The same holds for the 10 long updates, see above.
+
+**Threads.** The probe says how much two threads give of plain multiplication that shares nothing;
+rounds in which it gives at least 1.9 are called free, and only they speak for the core. In them
+the 2NN reaches its target and softmax does not. There a client's work takes 1.4 ms; drawing its
+epoch orders, which holds Python's lock, is 4 % of that and would still allow 1.93. We have not
+found what takes the rest.
 
 **A whole federation against Flower, E = 5.** A straight line through Flower's two medians puts
 1.5 s of a round on the engine, whatever E is, and 0.18 s on an epoch. The more local work, the
