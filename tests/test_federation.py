@@ -2,6 +2,7 @@
 
 import _thread
 import re
+import signal
 import threading
 from dataclasses import FrozenInstanceError
 
@@ -295,7 +296,16 @@ def test_resume_may_change_the_rate(run):
     assert max(slower.update_norms) < 0.2 * max(same.update_norms)
 
 
+@pytest.fixture
+def interruptible():
+    """Ctrl-C interrupts, also where the tests run in the background of a shell that ignores it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 @pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.usefixtures("interruptible")
 def test_stop_button_during_training_keeps_the_rounds(mnist, threads):
     """A real interrupt, while clients train: what is done stays, and the rest can be resumed."""
     train, test = mnist
