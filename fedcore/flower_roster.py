@@ -18,6 +18,7 @@ from fedcore.flower_messages import Refused
 
 LOG = logging.getLogger("flwr.fedcore")  # below Flower's, so that `flwr run --stream` shows it
 POLL = 2.0  # seconds between two looks at who is connected
+PULL = 0.25  # and at which replies have come; Grid.send_and_receive takes 3
 
 
 class Node(NamedTuple):
@@ -30,8 +31,9 @@ class Node(NamedTuple):
 class Roster:
     """Which connected node is which client. Each node is asked once; the first to claim one is it.
 
-    A second one waits. It takes over when the first is gone, or silent: a SuperNode that was killed
-    counts as connected for up to a minute, and the one that replaces it has a new id.
+    A second one waits. It takes over when the first is gone, or has not answered the last time: a
+    SuperNode that was killed counts as connected for up to a minute, and without a key of its own
+    the one that replaces it has a new id.
     """
 
     def __init__(self, grid: Grid, n_clients: int, timeout: float):
@@ -39,11 +41,13 @@ class Roster:
         self.clients: dict[int, Node] = {}
         self._waiting: dict[int, tuple[int, int]] = {}  # {node id: (client, n_examples)}
         self._refused: set[int] = set()
+        self._silent: set[int] = set()  # node ids: not answered the last time
 
     def update(self) -> None:
         """Forget the nodes that are gone, and get to know those that are new."""
         here = set(self.grid.get_node_ids())
         self._refused &= here
+        self._silent &= here
         self.clients = {k: node for k, node in self.clients.items() if node.node_id in here}
         self._waiting = {node: claim for node, claim in self._waiting.items() if node in here}
         for node_id, (client, n_examples) in list(self._waiting.items()):
@@ -54,10 +58,9 @@ class Roster:
             for node_id, reply in ask(self.grid, MessageType.QUERY, asked, "", self.timeout):
                 self._enter(node_id, reply)
 
-    def silent(self, client: int) -> None:
-        """The node of ``client`` has not answered: the next ``update`` can replace it."""
-        if any(client == waiting for waiting, _ in self._waiting.values()):
-            del self.clients[client]
+    def heard(self, client: int, answered: bool) -> None:
+        """Whether ``client`` has answered; a silent one can be replaced by the next ``update``."""
+        (self._silent.discard if answered else self._silent.add)(self.clients[client].node_id)
 
     def _enter(self, node_id: int, reply: Message) -> None:
         try:
@@ -69,13 +72,16 @@ class Roster:
             self._claim(node_id, *claim)
 
     def _claim(self, node_id: int, client: int, n_examples: int) -> None:
-        if client not in self.clients:
+        holder = self.clients.get(client)
+        if holder is None or holder.node_id in self._silent:
             self.clients[client] = Node(node_id, n_examples)
             self._waiting.pop(node_id, None)
             LOG.info("client %s is node %s, with %s examples", client, node_id, n_examples)
+            if holder is not None:  # it may only have been slow
+                self._waiting[holder.node_id] = (client, holder.n_examples)
         elif node_id not in self._waiting:
             self._waiting[node_id] = (client, n_examples)
-            other = self.clients[client].node_id
+            other = holder.node_id
             LOG.warning("node %s is left out: client %s is node %s already", node_id, client, other)
 
     def wait(self, n_wanted: int, seconds: float) -> None:
@@ -104,19 +110,32 @@ def ask(
         Message(content, dst_node_id=node_id, message_type=kind, ttl=timeout, group_id=group)
         for node_id, content in contents.items()
     ]
-    replies = grid.send_and_receive(messages, timeout=timeout) if messages else []
-    # A message gets its id when it is sent.
-    waiting = {message.metadata.message_id: message.metadata.dst_node_id for message in messages}
-    for reply in replies:
-        node_id = waiting.get(reply.metadata.reply_to_message_id)
-        if node_id is None:
-            LOG.warning("a reply to nothing that is open is left out: %s", reply.metadata)
-        elif reply.has_content() and reply.metadata.src_node_id != node_id:
-            LOG.warning(
-                "node %s answered for node %s: left out", reply.metadata.src_node_id, node_id
-            )
-        else:
-            del waiting[reply.metadata.reply_to_message_id]
-            yield node_id, reply
+    sent = list(grid.push_messages(messages)) if messages else []
+    waiting = {sent_id: node_id for sent_id, node_id in zip(sent, contents, strict=True) if sent_id}
+    for node_id in set(contents) - set(waiting.values()):
+        LOG.warning("node %s can't be asked: the SuperLink did not take the message", node_id)
+    del messages  # as large as the model times the clients
+    end = time.monotonic() + timeout
+    while waiting:
+        for reply in grid.pull_messages(list(waiting)):
+            node_id = _answered(reply, waiting)
+            if node_id is not None:
+                yield node_id, reply
+        if time.monotonic() > end:
+            break
+        time.sleep(PULL if waiting else 0)
     for node_id in waiting.values():
         LOG.warning("node %s has not answered within %g s: left out", node_id, timeout)
+
+
+def _answered(reply: Message, waiting: dict[str, int]) -> int | None:
+    """Whose reply it is, which is then no longer in ``waiting``; None if it must not count."""
+    node_id = waiting.get(reply.metadata.reply_to_message_id)
+    if node_id is None:
+        LOG.warning("a reply to nothing that is open is left out: %s", reply.metadata)
+    elif reply.has_content() and reply.metadata.src_node_id != node_id:
+        LOG.warning("node %s answered for node %s: left out", reply.metadata.src_node_id, node_id)
+        node_id = None
+    else:
+        del waiting[reply.metadata.reply_to_message_id]
+    return node_id

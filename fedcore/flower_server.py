@@ -205,8 +205,8 @@ class FlowerRun:
                 LOG.warning("round %s: client %s is left out: %s", t, who[node_id], reason)
             else:
                 reports[who[node_id]] = update
-        for node_id in set(who) - answered:
-            roster.silent(who[node_id])
+        for node_id, k in who.items():
+            roster.heard(k, node_id in answered)
         return reports, len(asked)
 
     def _aggregate(self, t, params, state, clients, updates, n_k) -> tuple[np.ndarray, Any]:

@@ -42,13 +42,14 @@ class MemoryGrid(Grid):
 
     def __init__(self, apps, tamper=None):
         self.apps, self.tamper = apps, tamper or (lambda node_id, message, reply: [reply])
-        self.asked, self.sent = [], 0
+        self.asked, self.sent, self.replies = [], 0, []
 
-    def send_and_receive(self, messages, *, timeout=None):
-        replies = []
+    def push_messages(self, messages):
+        ids = []
         for message in messages:
             self.sent += 1
-            message.metadata.__dict__["_message_id"] = f"m{self.sent}"
+            ids.append(f"m{self.sent}")
+            message.metadata.__dict__["_message_id"] = ids[-1]
             node_id = message.metadata.dst_node_id
             self.asked.append((message.metadata.message_type, node_id))
             context = Context(1, node_id, {"partition-id": node_id - 100}, RecordDict(), {})
@@ -56,7 +57,11 @@ class MemoryGrid(Grid):
                 reply = self.apps[node_id](message, context)
             except Exception as error:
                 reply = Message(Error(2, f"Traceback\n{error}"), reply_to=message)
-            replies += self.tamper(node_id, message, reply)
+            self.replies += self.tamper(node_id, message, reply)
+        return ids
+
+    def pull_messages(self, message_ids):
+        replies, self.replies = self.replies, []
         return replies
 
     def get_node_ids(self):
@@ -66,7 +71,7 @@ class MemoryGrid(Grid):
         raise NotImplementedError
 
     run = property(lambda self: None)
-    create_message = push_messages = pull_messages = None
+    create_message = send_and_receive = None
 
 
 def nodes(data, model=MODEL):
@@ -81,6 +86,7 @@ def nodes(data, model=MODEL):
 
 def flower_run(data, **more):
     settings = {"n_rounds": 3, "local": LOCAL, "seed": 3, "wait": 0.01, **more}
+    settings.setdefault("round_timeout", 0.1)  # every answer is there at once, or never
     return FlowerRun(MODEL, data[0], K, **settings)
 
 
@@ -277,12 +283,30 @@ def test_silent_node_is_replaced_by_the_one_that_waits(data, caplog):
 
     grid = MemoryGrid(nodes(data), tamper)
     history = flower_run(data, n_rounds=4).run(grid)
-    # Round 2 learns of the newcomer, and that the old one is silent again; then it is replaced.
-    assert [len(record.clients) for record in history.rounds] == [3, 3, 4, 4]
-    assert "node 300 is left out: client 2 is node 102 already" in caplog.text
+    # Before round 2 the newcomer takes over; the old one is asked nothing more.
+    assert [len(record.clients) for record in history.rounds] == [3, 4, 4, 4]
     assert "client 2 is node 300, with 35 examples" in caplog.text
-    # The old one is asked once more who it is, and waits in its turn.
-    assert grid.asked.count(("train", 102)) == 2
+    assert grid.asked.count(("train", 102)) == 1
+
+
+def test_second_claim_waits_while_the_first_answers(data, caplog):
+    """Two nodes say that they are client 2; the second one's turn comes when the first is gone."""
+
+    def tamper(node_id, message, reply):
+        if node_id == 102 and message.metadata.group_id == "2":
+            del grid.apps[102]
+        return [reply]
+
+    grid = MemoryGrid(nodes(data), tamper)
+    grid.apps[300] = lambda message, context: nodes(data)[102](
+        message, Context(1, 300, {"partition-id": 2}, RecordDict(), {})
+    )
+    history = flower_run(data).run(grid)
+    assert history.rounds == in_this_process(data).rounds
+    assert "node 300 is left out: client 2 is node 102 already" in caplog.text
+    assert [node for kind, node in grid.asked if kind == "train" and node in (102, 300)] == [
+        *(102, 102, 300)
+    ]
 
 
 def test_goes_on_from_its_checkpoint_bit_for_bit(data, tmp_path):
