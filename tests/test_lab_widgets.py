@@ -8,7 +8,7 @@ import pytest
 
 import fedcore as fc
 from fedcore import lab
-from fedcore.lab import marking, progress, quiz_file, scoring, style
+from fedcore.lab import figure, marking, progress, quiz_file, scoring, style
 
 QUIZZES = sorted(quiz_file.FOLDER.glob("*.json"))
 
@@ -231,6 +231,18 @@ def test_a_figure_must_say_what_it_shows():
     ax = fc.plots.digits(np.zeros((1, 784), np.float32))
     with pytest.raises(ValueError, match="alt must say in a sentence"):
         lab.show(ax, alt=" ")
+
+
+def test_a_figure_on_the_page_has_its_alternative_text(monkeypatch):
+    """JupyterLab makes a picture without alt from image/png, and prefers HTML to it."""
+    shown = []
+    monkeypatch.setattr(figure, "display", lambda data, **rest: shown.append((data, rest)))
+    lab.show(fc.plots.digits(np.zeros((1, 784), np.float32)), alt='A "white" square < nothing.')
+    ((data, rest),) = shown
+    assert 'alt="A &quot;white&quot; square &lt; nothing."' in data["text/html"]
+    assert data["image/png"] in data["text/html"]
+    assert rest["metadata"] == {"image/png": {"alt": 'A "white" square < nothing.'}}
+    assert data["text/plain"] == 'Figure: A "white" square < nothing.'
 
 
 def test_nothing_is_fetched_from_a_network():

@@ -31,8 +31,8 @@ def history(*accuracies):
     return History(rounds, np.zeros(2, np.float32), 0, (1, 2), 6, 2.3, 0.1)
 
 
-def test_palette_can_be_told_apart():
-    """Eight different colours, as Okabe and Ito give them."""
+def test_palette_has_eight_colours():
+    """That they can be told apart, and seen on white, is tested in test_palette.py."""
     assert len(set(plots.PALETTE)) == 8
     assert all(to_hex(to_rgb(color)).upper() == color for color in plots.PALETTE)
     assert "#0072B2" in plots.PALETTE

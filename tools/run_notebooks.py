@@ -24,6 +24,13 @@ def keep(output):
     return not is_widget and output.get("name") != "stderr"
 
 
+def one_picture(output):
+    """A figure is stored once, as PNG with its alternative text; live it is HTML as well."""
+    if "image/png" in output.get("data", {}):
+        output.data.pop("text/html", None)
+    return output
+
+
 def tidy(notebook):
     """Drop what differs from run to run, in place."""
     notebook.metadata.pop("widgets", None)
@@ -32,7 +39,7 @@ def tidy(notebook):
     for cell in notebook.cells:
         cell.metadata.pop("execution", None)
         if cell.cell_type == "code":
-            cell.outputs = [output for output in cell.outputs if keep(output)]
+            cell.outputs = [one_picture(output) for output in cell.outputs if keep(output)]
 
 
 def run(path):

@@ -59,7 +59,9 @@ function makeChart(height) {
       parts.push(text(px(v), height - bottom + 17, plainNumber(v), { "text-anchor": "middle" }));
     }
     parts.push(svg("line", { x1: left, x2: width - right, y1: height - bottom, y2: height - bottom, class: "fc-axis" }));
-    parts.push(text((left + width - right) / 2, height - 5, x.label + (x.note || ""), { "text-anchor": "middle", class: "fc-axis-label" }));
+    const under = x.label + (x.note || "");
+    const middle = Math.max((left + width - right) / 2, 3.2 * under.length); // never cut at the left
+    parts.push(text(middle, height - 5, under, { "text-anchor": "middle", class: "fc-axis-label" }));
     for (const mark of spec.marks || []) {
       parts.push(svg("line", { x1: left, x2: width - right, y1: py(mark.y), y2: py(mark.y), class: "fc-mark" }));
     }

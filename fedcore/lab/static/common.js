@@ -28,7 +28,7 @@ function say(node, text) {
 // widget they belong to the widget, except those that run cells or come with Ctrl, Alt or Cmd.
 function keepKeys(event) {
   const node = event.target;
-  if (!(node instanceof Element) || !node.closest(".fc")) return;
+  if (!(node instanceof Element) || !node.closest(".fc, .fc-out")) return;
   const theirs = event.ctrlKey || event.metaKey || event.altKey;
   const runs = event.shiftKey && event.key === "Enter";
   node.toggleAttribute("data-lm-suppress-shortcuts", !theirs && !runs);

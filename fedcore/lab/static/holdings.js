@@ -23,7 +23,8 @@ function makeHoldings() {
       drawn = counts;
       const most = Math.max(1, ...counts.flat());
       const text = (x, y, string, more = {}) => svg("text", { x, y, text: string, ...more });
-      const parts = [text(2, 12, "class held, by client (height: examples)", { class: "fc-axis-label" })];
+      const title = width < 300 ? "class held, by client" : "class held, by client (height: examples)";
+      const parts = [text(2, 12, title, { class: "fc-axis-label" })];
       for (let row = 0; row < rows; row += 1) {
         parts.push(text(LEFT - 8, 18 + (row + 0.5) * ROW + 4, String(row), { "text-anchor": "end", class: "fc-map-label" }));
       }

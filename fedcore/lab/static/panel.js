@@ -127,7 +127,7 @@ function render({ model, el: host }) {
   // The untrained model may lie below the axis: then it is told.
   function below({ current, floor }) {
     const start = current ? 100 * current.accuracy[0] : 100;
-    return start < floor ? ` (round 0: ${start.toFixed(1)}\u00a0%, below this axis)` : "";
+    return start < floor ? ` (round 0: ${start.toFixed(1)}\u00a0%, below)` : "";
   }
 
   function makeTile(tile, phase) {

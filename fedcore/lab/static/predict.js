@@ -14,8 +14,8 @@ function render({ model, el: host }) {
   );
   host.append(
     el(
-      "section",
-      { class: "fc-card", "aria-label": "Your prediction" },
+      "div", // not a landmark: a lesson has many
+      { class: "fc-card", role: "group", "aria-label": "Your prediction" },
       el("div", { class: "fc-kicker", text: "Predict first" }),
       form,
       el("div", { class: "fc-buttons fc-end-row" }, lock, note),
