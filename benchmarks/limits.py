@@ -11,7 +11,7 @@ AVX-512), with `perf record` and with kernels run on data that fit in the cache.
 written (backward), 292 row operations, 1.2 to 1.6 nanoseconds each. `add_rows` and `add_to_rows`
 take the time in about equal parts. The matrix, 50 kB, stays in the second cache; a row is one
 vector of 16 floats, of which the 10 classes fill 10. So the limit is the instructions of a row
-(offset, value, load, multiply-add, store), not memory and not arithmetic. A first epoch costs
+(place, value, load, multiply-add, store), not memory and not arithmetic. A first epoch costs
 about 0.15 ms more than a later one, since it makes the lists of pixels. NumPy's own time moves as
 much as ours does from hour to hour: the ratio was 6.2 and 6.5 in two runs.
 

@@ -35,17 +35,17 @@ from libc.string cimport memcpy, memset
 cdef extern from "_simd.h":
     ctypedef struct simd_ops:
         const char *name
-        void (*add_rows)(float *y, int width, const float *matrix, const int *offset,
+        void (*add_rows)(float *y, int width, const float *matrix, const int *row,
                          const float *value, Py_ssize_t n) noexcept nogil
         void (*add_rows_pair)(float *y0, float *y1, int width, const float *matrix,
-                              const int *offset, const float *value0, const float *value1,
+                              const int *row, const float *value0, const float *value1,
                               Py_ssize_t n) noexcept nogil
-        void (*add_to_rows)(float *matrix, const int *offset, const float *value, Py_ssize_t n,
+        void (*add_to_rows)(float *matrix, const int *row, const float *value, Py_ssize_t n,
                             const float *y, int width) noexcept nogil
-        void (*dots)(float *out, const float *matrix, const int *offset, Py_ssize_t n,
+        void (*dots)(float *out, const float *matrix, const int *row, Py_ssize_t n,
                      const float *y, int width) noexcept nogil
         void (*exps)(float *z, float largest, int width) noexcept nogil
-        int (*nonzeros)(const float *x, int start, int stop, int stride, int *offset,
+        int (*nonzeros)(const float *x, const float *next, int start, int stop, int *row,
                         float *value) noexcept nogil
         void (*accumulate)(double *total, const float *const *rows, const float *const *next,
                            const double *weight, Py_ssize_t n) noexcept nogil
@@ -169,7 +169,7 @@ cdef struct Matrix:      # PADDED: element (i, j) is data[i * stride + j], strid
     int n_blocks
 
 cdef struct SparseRows:  # SPARSE: lists of what is not 0, cut at the block borders
-    int *offset          # (n_lists, stride): where the row of the matrix begins
+    int *row             # (n_lists, stride): which row of the matrix
     float *value         # (n_lists, stride): times what
     int stride           # 16 more than the matrix has rows: nonzeros writes past what it finds
     int *border          # (n_lists, n_blocks + 1): where each block starts in the two above
@@ -188,25 +188,27 @@ cdef struct Layer:
     SparseRows inputs    # what is not 0 in it: rows of W
     float *a             # (MAX_CHUNK, n_out): activations, or class probabilities in the last layer
     float *g             # (MAX_CHUNK, n_out): -lr / B times the gradient of the loss by a
-    float *dot           # (MAX_CHUNK, n_in): what g sends back to each of the listed inputs
 
 
 cdef inline int padded(int n) noexcept nogil:
     return (n + 15) // 16 * 16
 
 
-cdef void list_nonzeros(Layer *layer, const float *x, int which) noexcept nogil:
-    """SPARSE: note in list ``which`` where x is not 0. A NaN is not 0 either: it is kept."""
+cdef void list_nonzeros(Layer *layer, const float *x, const float *next, int which) noexcept nogil:
+    """SPARSE: note in list ``which`` where x is not 0. A NaN is not 0 either: it is kept.
+
+    next: the example that will be listed after x, if any; it is asked for from memory meanwhile.
+    """
     cdef SparseRows *rows = &layer.inputs
-    cdef int *offset = rows.offset + <Py_ssize_t>which * rows.stride
+    cdef int *row = rows.row + <Py_ssize_t>which * rows.stride
     cdef float *value = rows.value + <Py_ssize_t>which * rows.stride
     cdef int *border = rows.border + <Py_ssize_t>which * (layer.W.n_blocks + 1)
     cdef int block, found = 0
     for block in range(layer.W.n_blocks):
         border[block] = found
-        found += simd.nonzeros(x, block * layer.W.block,
+        found += simd.nonzeros(x, next, block * layer.W.block,
                                min(layer.n_in, (block + 1) * layer.W.block),
-                               layer.W.stride, offset + found, value + found)
+                               row + found, value + found)
     border[layer.W.n_blocks] = found
 
 
@@ -232,11 +234,11 @@ cdef void multiply(Layer *layer, int n_examples) noexcept nogil:
             n = found_in(layer, e, block, &first)
             if (stride >= WIDE and n == all_rows and e + 1 < n_examples
                     and found_in(layer, e + 1, block, &other) == n):    # PAIRED: the same rows
-                simd.add_rows_pair(a, a + stride, stride, layer.W.data, rows.offset + first,
+                simd.add_rows_pair(a, a + stride, stride, layer.W.data, rows.row + first,
                                    rows.value + first, rows.value + other, n)
                 e += 2
             else:
-                simd.add_rows(a, stride, layer.W.data, rows.offset + first, rows.value + first, n)
+                simd.add_rows(a, stride, layer.W.data, rows.row + first, rows.value + first, n)
                 e += 1
 
 
@@ -255,13 +257,13 @@ cdef void add_outer(Layer *layer, int n_examples) noexcept nogil:
     for block in range(layer.W.n_blocks):        # BLOCKED, as above
         for e in range(n_examples):
             n = found_in(layer, e, block, &first)
-            simd.add_to_rows(layer.dW.data, rows.offset + first, rows.value + first, n,
+            simd.add_to_rows(layer.dW.data, rows.row + first, rows.value + first, n,
                              layer.g + <Py_ssize_t>e * layer.W.stride, layer.W.stride)
 
 
 cdef void add_outer_paired(Layer *layer, int n_examples) noexcept nogil:
     """The same sums, two rows of dW at a time: each is a weighted sum of the rows of g."""
-    cdef int offset[MAX_CHUNK]
+    cdef int user[MAX_CHUNK]
     cdef float upper[MAX_CHUNK]
     cdef float lower[MAX_CHUNK]
     cdef int i, e, n, stride = layer.W.stride
@@ -270,14 +272,14 @@ cdef void add_outer_paired(Layer *layer, int n_examples) noexcept nogil:
         row = layer.dW.data + <Py_ssize_t>i * stride
         n = 0
         for e in range(n_examples):              # written always, kept if not 0: no branch
-            offset[n] = e * stride
+            user[n] = e
             upper[n] = layer.input[e][i]
             lower[n] = layer.input[e][i + 1] if i + 1 < layer.n_in else 0
             n += (upper[n] != 0) | (lower[n] != 0)
         if i + 1 < layer.n_in:
-            simd.add_rows_pair(row, row + stride, stride, layer.g, offset, upper, lower, n)
+            simd.add_rows_pair(row, row + stride, stride, layer.g, user, upper, lower, n)
         else:
-            simd.add_rows(row, stride, layer.g, offset, upper, n)
+            simd.add_rows(row, stride, layer.g, user, upper, n)
 
 
 # ------------------------------------------------------------------------------------- local SGD
@@ -295,7 +297,7 @@ cdef void forward(Layer *layers, int n_layers, int n_examples) noexcept nogil:
                 below = &layers[l - 1]
                 layer.input[e] = below.a + <Py_ssize_t>e * below.W.stride
                 layer.inputs.list[e] = e
-                list_nonzeros(layer, layer.input[e], e)
+                list_nonzeros(layer, layer.input[e], layer.input[e], e)
             memcpy(layer.a + <Py_ssize_t>e * layer.W.stride, layer.b,
                    layer.W.stride * sizeof(float))
         multiply(layer, n_examples)
@@ -345,24 +347,15 @@ cdef void backward(Layer *layers, int n_layers, const long long *labels, int n_e
 
 cdef void send_back(Layer *layer, Layer *below, int n_examples) noexcept nogil:
     """below.g[e, i] = sum_j W[i, j] * g[e, j], where a of the layer below is not 0; else 0."""
-    cdef int block, e, i, n, k
-    cdef unsigned int open_
+    cdef int block, e, n
     cdef Py_ssize_t first
-    cdef unsigned int *dot
-    cdef unsigned int *g
+    memset(below.g, 0, <size_t>n_examples * below.W.stride * sizeof(float))
     for block in range(layer.W.n_blocks):                # BLOCKED; SPARSE: of open units only
         for e in range(n_examples):
             n = found_in(layer, e, block, &first)
-            simd.dots(layer.dot + first, layer.W.data, layer.inputs.offset + first, n,
-                      layer.g + <Py_ssize_t>e * layer.W.stride, layer.W.stride)
-    for e in range(n_examples):
-        dot = <unsigned int *>layer.dot + <Py_ssize_t>e * layer.inputs.stride
-        g = <unsigned int *>below.g + <Py_ssize_t>e * below.W.stride
-        k = 0
-        for i in range(layer.n_in):                      # bits & 0 or & all ones: no branch
-            open_ = layer.input[e][i] != 0
-            g[i] = dot[k] & (0 - open_)
-            k += open_
+            simd.dots(below.g + <Py_ssize_t>e * below.W.stride, layer.W.data,
+                      layer.inputs.row + first, n, layer.g + <Py_ssize_t>e * layer.W.stride,
+                      layer.W.stride)
 
 
 cdef void add_gradients(Layer *layers, int n_layers, int n_examples) noexcept nogil:
@@ -454,7 +447,7 @@ def local_sgd(layer_sizes, const float[::1] params, const float[:, ::1] x,
             start = 0
             while start < n_visits:
                 n_batch = <int>min(batch_size, n_visits - start)
-                step_of_batch(work, x, y, part, &order[epoch, start], n_batch, lr)
+                step_of_batch(work, x, y, part, &order[epoch, start], n_batch, n_visits - start, lr)
                 start += n_batch
             if not work.all_finite():
                 result = <int>(epoch + 1)
@@ -467,10 +460,13 @@ def local_sgd(layer_sizes, const float[::1] params, const float[:, ::1] x,
 
 cdef void step_of_batch(Workspace work, const float[:, ::1] x, const long long[::1] y,
                         const long long[::1] part, const long long *places, int n_batch,
-                        float lr) noexcept nogil:
-    """One step of SGD: W += -lr * gradient of the mean loss over the rows part[places] of x."""
+                        Py_ssize_t n_left, float lr) noexcept nogil:
+    """One step of SGD: W += -lr * gradient of the mean loss over the rows part[places] of x.
+
+    n_batch: so many places are in the batch; n_left: so many are left in the epoch.
+    """
     cdef long long labels[MAX_CHUNK]
-    cdef long long place, row
+    cdef long long place, row, next
     cdef int e, n_chunk, start = 0
     cdef Layer *first = &work.layers[0]
     while start < n_batch:
@@ -482,7 +478,8 @@ cdef void step_of_batch(Workspace work, const float[:, ::1] x, const long long[:
             first.input[e] = &x[row, 0]
             first.inputs.list[e] = <int>place if work.keeps_lists else e
             if not (work.keeps_lists and work.listed[place]):
-                list_nonzeros(first, &x[row, 0], first.inputs.list[e])
+                next = part[places[min(<Py_ssize_t>(start + e + 1), n_left - 1)]]
+                list_nonzeros(first, &x[row, 0], &x[next, 0], first.inputs.list[e])
                 if work.keeps_lists:
                     work.listed[place] = True
         forward(work.layers, work.n_layers, n_chunk)
@@ -520,7 +517,7 @@ def predict_proba(layer_sizes, const float[::1] params, const float[:, ::1] x,
             n_chunk = <int>min(<Py_ssize_t>MAX_CHUNK, n - start)
             for e in range(n_chunk):
                 first.inputs.list[e] = e
-                list_nonzeros(first, &x[start + e, 0], e)
+                list_nonzeros(first, &x[start + e, 0], &x[min(start + e + 1, n - 1), 0], e)
             forward(work.layers, n_layers, n_chunk)
             for e in range(n_chunk):
                 memcpy(&out[start + e, 0], last.a + <Py_ssize_t>e * last.W.stride,
@@ -565,7 +562,7 @@ def clipped_gradient_sum(layer_sizes, const float[::1] params, const float[:, ::
                 labels[e] = y[rows[start + e]]
                 first.input[e] = &x[rows[start + e], 0]
                 first.inputs.list[e] = e
-                list_nonzeros(first, first.input[e], e)
+                list_nonzeros(first, first.input[e], first.input[e], e)
             forward(work.layers, work.n_layers, n_chunk)
             backward(work.layers, work.n_layers, labels, n_chunk, 1)
             for e in range(n_chunk):
@@ -729,8 +726,6 @@ cdef class Workspace:
             used = place(<void **>&layer.g, MAX_CHUNK * layer.W.stride, memory, used)
             used = place_rows(&layer.inputs, &layer.W, MAX_CHUNK if l else self.n_lists, memory,
                               used)
-            if l > 0:
-                used = place(<void **>&layer.dot, MAX_CHUNK * layer.inputs.stride, memory, used)
             layer.dW, layer.db = layer.W, layer.b
             if self.large_batch:
                 used = place_matrix(&layer.dW, layer.n_in, layer.n_out, memory, used)
@@ -835,7 +830,7 @@ cdef size_t place_matrix(Matrix *matrix, int rows, int columns, char *memory, si
 cdef size_t place_rows(SparseRows *rows, Matrix *matrix, Py_ssize_t n_lists, char *memory,
                        size_t used) noexcept:
     rows.stride = matrix.rows + 16
-    used = place(<void **>&rows.offset, <size_t>n_lists * rows.stride, memory, used)
+    used = place(<void **>&rows.row, <size_t>n_lists * rows.stride, memory, used)
     used = place(<void **>&rows.value, <size_t>n_lists * rows.stride, memory, used)
     return place(<void **>&rows.border, <size_t>n_lists * (matrix.n_blocks + 1), memory, used)
 

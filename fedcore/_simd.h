@@ -4,17 +4,16 @@
  * instruction sets and the best one is chosen when the module is imported (simd_select). Cython
  * cannot say "compile this function for AVX-512"; a C attribute can. Everything else is in the .pyx.
  *
- *   add_rows      y      += sum_j value[j] * matrix[offset[j] ...]    a weighted sum of rows
+ *   add_rows      y           += sum_j value[j] * matrix[row[j], :]   a weighted sum of rows
  *   add_rows_pair the same for two y at once, which share the rows    each row is read once for both
- *   add_to_rows   matrix[offset[j] ...] += value[j] * y               its transpose: a rank-1 update
- *   dots          out[j]  = sum_c matrix[offset[j] + c] * y[c]        one number a row
- *   exps          z[j]    = exp(z[j] - largest)                       for the softmax
+ *   add_to_rows   matrix[row[j], :] += value[j] * y                   its transpose: a rank-1 update
+ *   dots          out[row[j]] += sum_c matrix[row[j], c] * y[c]       one number a row
+ *   exps          z[j]         = exp(z[j] - largest)                  for the softmax
  *   nonzeros      where x is not 0, and what stands there
  *   accumulate    total  += sum of four weighted arrays, in double    the server's average
  *
- * A row is named by its offset, row number times row length: the multiplication is done once, when
- * the list is made, not in every loop. Widths are whole multiples of 16 floats: callers pad their
- * rows with zeros, so no loop has a tail.
+ * The rows of a matrix are ``width`` floats long, a whole multiple of 16: callers pad them with
+ * zeros, so no loop has a tail.
  */
 #ifndef FEDCORE_SIMD_H
 #define FEDCORE_SIMD_H
@@ -35,16 +34,16 @@
 
 typedef struct {
     const char *name;
-    void (*add_rows)(float *y, int width, const float *matrix, const int *offset,
+    void (*add_rows)(float *y, int width, const float *matrix, const int *row,
                      const float *value, ptrdiff_t n);
-    void (*add_rows_pair)(float *y0, float *y1, int width, const float *matrix, const int *offset,
+    void (*add_rows_pair)(float *y0, float *y1, int width, const float *matrix, const int *row,
                           const float *value0, const float *value1, ptrdiff_t n);
-    void (*add_to_rows)(float *matrix, const int *offset, const float *value, ptrdiff_t n,
+    void (*add_to_rows)(float *matrix, const int *row, const float *value, ptrdiff_t n,
                         const float *y, int width);
-    void (*dots)(float *out, const float *matrix, const int *offset, ptrdiff_t n, const float *y,
+    void (*dots)(float *out, const float *matrix, const int *row, ptrdiff_t n, const float *y,
                  int width);
     void (*exps)(float *z, float largest, int width);
-    int (*nonzeros)(const float *x, int from, int to, int stride, int *offset, float *value);
+    int (*nonzeros)(const float *x, const float *next, int from, int to, int *row, float *value);
     void (*accumulate)(double *total, const float *const *rows, const float *const *next,
                        const double *weight, ptrdiff_t n);
 } simd_ops;
@@ -152,8 +151,8 @@ typedef float SIMD_NAME(quad) __attribute__((vector_size(16)));
 /* With few vectors a row, one chain of multiply-adds would wait for its own results: U chains of
  * rows run side by side and are added up at the end. */
 SIMD_TARGET SIMD_INLINE void SIMD_NAME(gather)(const int N, const int U, float *y,
-                                               const float *matrix, const int *offset,
-                                               const float *value, ptrdiff_t n) {
+                                               const float *matrix, ptrdiff_t width,
+                                               const int *row, const float *value, ptrdiff_t n) {
     const VEC zero = {0};
     VEC acc[SIMD_REGISTERS];
     ptrdiff_t j = 0;
@@ -162,17 +161,17 @@ SIMD_TARGET SIMD_INLINE void SIMD_NAME(gather)(const int N, const int U, float *
         UNROLL for (int v = N; v < N * U; v++) acc[v] = zero;
         for (; j + U <= n; j += U) {
             UNROLL for (int u = 0; u < U; u++) {
-                const float *row = matrix + offset[j + u];
-                IN_REGISTER(row);
+                const float *from = matrix + row[j + u] * width;
+                IN_REGISTER(from);
                 UNROLL for (int v = 0; v < N; v++)
-                    acc[u * N + v] += value[j + u] * CONST_AT(row, v);
+                    acc[u * N + v] += value[j + u] * CONST_AT(from, v);
             }
         }
     }
     for (; j < n; j++) {
-        const float *row = matrix + offset[j];
-        IN_REGISTER(row);
-        UNROLL for (int v = 0; v < N; v++) acc[v] += value[j] * CONST_AT(row, v);
+        const float *from = matrix + row[j] * width;
+        IN_REGISTER(from);
+        UNROLL for (int v = 0; v < N; v++) acc[v] += value[j] * CONST_AT(from, v);
     }
     UNROLL for (int u = 1; u < U; u++)
         UNROLL for (int v = 0; v < N; v++) acc[v] += acc[u * N + v];
@@ -180,19 +179,19 @@ SIMD_TARGET SIMD_INLINE void SIMD_NAME(gather)(const int N, const int U, float *
 }
 
 /* A row that is read once and used twice: memory can deliver one vector for each multiply-add, and
- * has to deliver numbers and offsets too; with half the reads, only the multiply-adds count. */
+ * has to deliver numbers and places too; with half the reads, only the multiply-adds count. */
 SIMD_TARGET SIMD_INLINE void SIMD_NAME(gather_pair)(const int N, float *y0, float *y1,
-                                                    const float *matrix, const int *offset,
-                                                    const float *value0, const float *value1,
-                                                    ptrdiff_t n) {
+                                                    const float *matrix, ptrdiff_t width,
+                                                    const int *row, const float *value0,
+                                                    const float *value1, ptrdiff_t n) {
     VEC acc0[SIMD_PAIRED], acc1[SIMD_PAIRED];
     UNROLL for (int v = 0; v < N; v++) acc0[v] = AT(y0, v);
     UNROLL for (int v = 0; v < N; v++) acc1[v] = AT(y1, v);
     for (ptrdiff_t j = 0; j < n; j++) {
-        const float *row = matrix + offset[j];
-        IN_REGISTER(row);
+        const float *from = matrix + row[j] * width;
+        IN_REGISTER(from);
         UNROLL for (int v = 0; v < N; v++) {
-            VEC read = CONST_AT(row, v);
+            VEC read = CONST_AT(from, v);
             IN_VECTOR(read);
             acc0[v] += value0[j] * read;
             acc1[v] += value1[j] * read;
@@ -202,34 +201,36 @@ SIMD_TARGET SIMD_INLINE void SIMD_NAME(gather_pair)(const int N, float *y0, floa
     UNROLL for (int v = 0; v < N; v++) AT(y1, v) = acc1[v];
 }
 
-SIMD_TARGET SIMD_INLINE void SIMD_NAME(scatter)(const int N, float *matrix, const int *offset,
-                                                const float *value, ptrdiff_t n, const float *y) {
+SIMD_TARGET SIMD_INLINE void SIMD_NAME(scatter)(const int N, float *matrix, ptrdiff_t width,
+                                                const int *row, const float *value, ptrdiff_t n,
+                                                const float *y) {
     VEC kept[SIMD_REGISTERS];
     UNROLL for (int v = 0; v < N; v++) kept[v] = CONST_AT(y, v);
     for (ptrdiff_t j = 0; j < n; j++) {
-        float *row = matrix + offset[j];
-        IN_REGISTER(row);
-        UNROLL for (int v = 0; v < N; v++) AT(row, v) += value[j] * kept[v];
+        float *to = matrix + row[j] * width;
+        IN_REGISTER(to);
+        UNROLL for (int v = 0; v < N; v++) AT(to, v) += value[j] * kept[v];
     }
 }
 
 SIMD_TARGET SIMD_INLINE void SIMD_NAME(dot)(const int N, float *out, const float *matrix,
-                                            const int *offset, ptrdiff_t n, const float *y) {
+                                            ptrdiff_t width, const int *row, ptrdiff_t n,
+                                            const float *y) {
     VEC kept[SIMD_REGISTERS];
     UNROLL for (int v = 0; v < N; v++) kept[v] = CONST_AT(y, v);
     for (ptrdiff_t j = 0; j < n; j++) {
-        const float *row = matrix + offset[j];
-        IN_REGISTER(row);
-        VEC sum = kept[0] * CONST_AT(row, 0), other = {0};
+        const float *from = matrix + row[j] * width;
+        IN_REGISTER(from);
+        VEC sum = kept[0] * CONST_AT(from, 0), other = {0};
         UNROLL for (int v = 1; v < N; v++) {
-            if (v % 2) other += kept[v] * CONST_AT(row, v);
-            else sum += kept[v] * CONST_AT(row, v);
+            if (v % 2) other += kept[v] * CONST_AT(from, v);
+            else sum += kept[v] * CONST_AT(from, v);
         }
         sum += other;
         QUAD part[SIMD_LANES / 4];
         memcpy(part, &sum, sizeof part);
         UNROLL for (int k = 1; k < SIMD_LANES / 4; k++) part[0] += part[k];
-        out[j] += (part[0][0] + part[0][1]) + (part[0][2] + part[0][3]);
+        out[row[j]] += (part[0][0] + part[0][1]) + (part[0][2] + part[0][3]);
     }
 }
 
@@ -267,30 +268,30 @@ SIMD_TARGET static void SIMD_NAME(exps)(float *z, float largest, int width) {
 #  define FITS(N) ((N) <= SIMD_REGISTERS)
 #  define PAIR_FITS(N) ((N) <= SIMD_PAIRED)
 #else
-SIMD_INLINE void SIMD_NAME(gather)(int N, int U, float *y, const float *matrix, const int *offset,
-                                   const float *value, ptrdiff_t n) {
+SIMD_INLINE void SIMD_NAME(gather)(int N, int U, float *y, const float *matrix, ptrdiff_t width,
+                                   const int *row, const float *value, ptrdiff_t n) {
     (void)U;
     for (ptrdiff_t j = 0; j < n; j++)
-        for (int c = 0; c < N * SIMD_LANES; c++) y[c] += value[j] * matrix[offset[j] + c];
+        for (int c = 0; c < N * SIMD_LANES; c++) y[c] += value[j] * matrix[row[j] * width + c];
 }
 
 SIMD_INLINE void SIMD_NAME(gather_pair)(int N, float *y0, float *y1, const float *matrix,
-                                        const int *offset, const float *value0,
+                                        ptrdiff_t width, const int *row, const float *value0,
                                         const float *value1, ptrdiff_t n) {
-    SIMD_NAME(gather)(N, 1, y0, matrix, offset, value0, n);
-    SIMD_NAME(gather)(N, 1, y1, matrix, offset, value1, n);
+    SIMD_NAME(gather)(N, 1, y0, matrix, width, row, value0, n);
+    SIMD_NAME(gather)(N, 1, y1, matrix, width, row, value1, n);
 }
 
-SIMD_INLINE void SIMD_NAME(scatter)(int N, float *matrix, const int *offset, const float *value,
-                                    ptrdiff_t n, const float *y) {
+SIMD_INLINE void SIMD_NAME(scatter)(int N, float *matrix, ptrdiff_t width, const int *row,
+                                    const float *value, ptrdiff_t n, const float *y) {
     for (ptrdiff_t j = 0; j < n; j++)
-        for (int c = 0; c < N * SIMD_LANES; c++) matrix[offset[j] + c] += value[j] * y[c];
+        for (int c = 0; c < N * SIMD_LANES; c++) matrix[row[j] * width + c] += value[j] * y[c];
 }
 
-SIMD_INLINE void SIMD_NAME(dot)(int N, float *out, const float *matrix, const int *offset,
-                                ptrdiff_t n, const float *y) {
+SIMD_INLINE void SIMD_NAME(dot)(int N, float *out, const float *matrix, ptrdiff_t width,
+                                const int *row, ptrdiff_t n, const float *y) {
     for (ptrdiff_t j = 0; j < n; j++)
-        for (int c = 0; c < N * SIMD_LANES; c++) out[j] += matrix[offset[j] + c] * y[c];
+        for (int c = 0; c < N * SIMD_LANES; c++) out[row[j]] += matrix[row[j] * width + c] * y[c];
 }
 
 static void SIMD_NAME(exps)(float *z, float largest, int width) {
@@ -321,21 +322,21 @@ SIMD_INLINE int SIMD_NAME(piece)(int left, int vectors, int registers) {
 #endif
 
 SIMD_TARGET static void SIMD_NAME(add_rows)(float *y, int width, const float *matrix,
-                                            const int *offset, const float *value, ptrdiff_t n) {
+                                            const int *row, const float *value, ptrdiff_t n) {
     const int vectors = width / SIMD_LANES;
     for (int done = 0, size; done < vectors; done += size) {
         float *to = y + done * SIMD_LANES;
         const float *from = matrix + done * SIMD_LANES;
         size = SIMD_NAME(piece)(vectors - done, vectors, SIMD_REGISTERS);
 #define DO(N) CASE(N, if (FITS(N)) SIMD_NAME(gather)(FITS(N) ? N : 1, \
-                       FITS(N * CHAINS(N)) ? CHAINS(N) : 1, to, from, offset, value, n))
+                       FITS(N * CHAINS(N)) ? CHAINS(N) : 1, to, from, width, row, value, n))
         PER_SIZE(DO)
 #undef DO
     }
 }
 
 SIMD_TARGET static void SIMD_NAME(add_rows_pair)(float *y0, float *y1, int width,
-                                                 const float *matrix, const int *offset,
+                                                 const float *matrix, const int *row,
                                                  const float *value0, const float *value1,
                                                  ptrdiff_t n) {
     const int vectors = width / SIMD_LANES;
@@ -344,13 +345,13 @@ SIMD_TARGET static void SIMD_NAME(add_rows_pair)(float *y0, float *y1, int width
         const float *from = matrix + done * SIMD_LANES;
         size = SIMD_NAME(piece)(vectors - done, vectors, SIMD_PAIRED);
 #define DO(N) CASE(N, if (PAIR_FITS(N)) SIMD_NAME(gather_pair)(PAIR_FITS(N) ? N : 1, to0, to1, \
-                       from, offset, value0, value1, n))
+                       from, width, row, value0, value1, n))
         PER_SIZE(DO)
 #undef DO
     }
 }
 
-SIMD_TARGET static void SIMD_NAME(add_to_rows)(float *matrix, const int *offset,
+SIMD_TARGET static void SIMD_NAME(add_to_rows)(float *matrix, const int *row,
                                                const float *value, ptrdiff_t n, const float *y,
                                                int width) {
     const int vectors = width / SIMD_LANES;
@@ -358,20 +359,19 @@ SIMD_TARGET static void SIMD_NAME(add_to_rows)(float *matrix, const int *offset,
         float *to = matrix + done * SIMD_LANES;
         const float *from = y + done * SIMD_LANES;
         size = SIMD_NAME(piece)(vectors - done, vectors, SIMD_REGISTERS);
-#define DO(N) CASE(N, if (FITS(N)) SIMD_NAME(scatter)(FITS(N) ? N : 1, to, offset, value, n, from))
+#define DO(N) CASE(N, if (FITS(N)) SIMD_NAME(scatter)(FITS(N) ? N : 1, to, width, row, value, n, from))
         PER_SIZE(DO)
 #undef DO
     }
 }
 
-SIMD_TARGET static void SIMD_NAME(dots)(float *out, const float *matrix, const int *offset,
+SIMD_TARGET static void SIMD_NAME(dots)(float *out, const float *matrix, const int *row,
                                         ptrdiff_t n, const float *y, int width) {
     const int vectors = width / SIMD_LANES;
-    for (ptrdiff_t j = 0; j < n; j++) out[j] = 0;
     for (int done = 0, size; done < vectors; done += size) {
         const float *from = matrix + done * SIMD_LANES, *kept = y + done * SIMD_LANES;
         size = SIMD_NAME(piece)(vectors - done, vectors, SIMD_REGISTERS);
-#define DO(N) CASE(N, if (FITS(N)) SIMD_NAME(dot)(FITS(N) ? N : 1, out, from, offset, n, kept))
+#define DO(N) CASE(N, if (FITS(N)) SIMD_NAME(dot)(FITS(N) ? N : 1, out, from, width, row, n, kept))
         PER_SIZE(DO)
 #undef DO
     }
@@ -379,32 +379,33 @@ SIMD_TARGET static void SIMD_NAME(dots)(float *out, const float *matrix, const i
 
 /* Returns how many of x[from..to) are not 0 and lists them. A NaN is not 0: it is kept. AVX-512 has
  * an instruction for it; elsewhere we skip stretches of zeros, then write always and keep if not 0,
- * so that there is no branch to mispredict. Up to 16 numbers are written past what is found. */
-SIMD_TARGET static int SIMD_NAME(nonzeros)(const float *x, int from, int to, int stride,
-                                           int *offset, float *value) {
+ * so that there is no branch to mispredict. Up to 16 numbers are written past what is found. The
+ * example that comes next is asked for meanwhile: it stands anywhere in memory. */
+SIMD_TARGET static int SIMD_NAME(nonzeros)(const float *x, const float *next, int from, int to,
+                                           int *row, float *value) {
     int found = 0, i = from;
 #if SIMD_LANES == 16
-    const __m512i sixteen = _mm512_set1_epi32(16 * stride);
     __m512i at = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
     at = _mm512_add_epi32(at, _mm512_set1_epi32(from));
-    at = _mm512_mullo_epi32(at, _mm512_set1_epi32(stride));
-    for (; i < to; i += 16, at = _mm512_add_epi32(at, sixteen)) {
+    for (; i < to; i += 16, at = _mm512_add_epi32(at, _mm512_set1_epi32(16))) {
         const __mmask16 valid = to - i >= 16 ? 0xFFFF : (__mmask16)((1u << (to - i)) - 1);
         const __m512 v = _mm512_maskz_loadu_ps(valid, x + i);
         const __mmask16 keep = _mm512_cmp_ps_mask(v, _mm512_setzero_ps(), _CMP_NEQ_UQ);
+        PREFETCH(next + i);
         if (keep == 0) continue;
         _mm512_storeu_ps(value + found, _mm512_maskz_compress_ps(keep, v));
-        _mm512_storeu_si512(offset + found, _mm512_maskz_compress_epi32(keep, at));
+        _mm512_storeu_si512(row + found, _mm512_maskz_compress_epi32(keep, at));
         found += __builtin_popcount(keep);
     }
 #else
     for (; i < to; i += 8) {
         unsigned long long pair[4] = {1, 0, 0, 0};
         const int stop = i + 8 < to ? i + 8 : to;
+        PREFETCH(next + i);
         if (stop - i == 8) memcpy(pair, x + i, sizeof pair);
         if ((pair[0] | pair[1] | pair[2] | pair[3]) == 0) continue;
         for (int k = i; k < stop; k++) {
-            offset[found] = k * stride;
+            row[found] = k;
             value[found] = x[k];
             found += x[k] != 0;
         }

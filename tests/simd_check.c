@@ -8,8 +8,8 @@
 enum { ROWS = 37, WIDEST = 560, N = 23 };
 static float matrix[ROWS * WIDEST], changed[ROWS * WIDEST];
 static float first[WIDEST], second[WIDEST], was_first[WIDEST], was_second[WIDEST];
-static float value0[N], value1[N], out[N];
-static int offset[N];
+static float value0[N], value1[N], out[ROWS];
+static int row[N];
 static double worst = 0;
 
 static float number(void) { return (float)(rand() % 2001 - 1000) / 1000; }
@@ -30,38 +30,39 @@ static void check_rows(const simd_ops *simd, int width, int n) {
     fill(second, width);
     fill(value0, n);
     fill(value1, n);
-    for (int j = 0; j < n; j++) offset[j] = (j * 17 % ROWS) * width;
+    for (int j = 0; j < n; j++) row[j] = j * 17 % ROWS;
     memcpy(was_first, first, sizeof first);
     memcpy(was_second, second, sizeof second);
     memcpy(changed, matrix, sizeof matrix);
-    simd->add_rows_pair(first, second, width, matrix, offset, value0, value1, n);
+    simd->add_rows_pair(first, second, width, matrix, row, value0, value1, n);
     for (int c = 0; c < width; c++) {
         double sum0 = was_first[c], sum1 = was_second[c];
         for (int j = 0; j < n; j++) {
-            sum0 += (double)value0[j] * matrix[offset[j] + c];
-            sum1 += (double)value1[j] * matrix[offset[j] + c];
+            sum0 += (double)value0[j] * matrix[row[j] * width + c];
+            sum1 += (double)value1[j] * matrix[row[j] * width + c];
         }
         compare("add_rows_pair", first[c], sum0, N);
         compare("add_rows_pair", second[c], sum1, N);
         first[c] = was_first[c];
     }
-    simd->add_rows(first, width, matrix, offset, value0, n);
+    simd->add_rows(first, width, matrix, row, value0, n);
     for (int c = 0; c < width; c++) {
         double sum = was_first[c];
-        for (int j = 0; j < n; j++) sum += (double)value0[j] * matrix[offset[j] + c];
+        for (int j = 0; j < n; j++) sum += (double)value0[j] * matrix[row[j] * width + c];
         compare("add_rows", first[c], sum, N);
     }
-    simd->dots(out, matrix, offset, n, second, width);
+    memset(out, 0, sizeof out);
+    simd->dots(out, matrix, row, n, second, width);
     for (int j = 0; j < n; j++) {
         double sum = 0;
-        for (int c = 0; c < width; c++) sum += (double)second[c] * matrix[offset[j] + c];
-        compare("dots", out[j], sum, width);
+        for (int c = 0; c < width; c++) sum += (double)second[c] * matrix[row[j] * width + c];
+        compare("dots", out[row[j]], sum, width);
     }
-    simd->add_to_rows(changed, offset, value0, n, second, width);
+    simd->add_to_rows(changed, row, value0, n, second, width);
     for (int c = 0; c < width; c++)
-        for (int j = 0; j < n; j++) /* the offsets differ: each row is changed once */
-            compare("add_to_rows", changed[offset[j] + c],
-                    matrix[offset[j] + c] + (double)value0[j] * second[c], 1);
+        for (int j = 0; j < n; j++) /* the rows differ: each is changed once */
+            compare("add_to_rows", changed[row[j] * width + c],
+                    matrix[row[j] * width + c] + (double)value0[j] * second[c], 1);
 }
 
 static void check_nonzeros(const simd_ops *simd, int from, int to) {
@@ -69,10 +70,10 @@ static void check_nonzeros(const simd_ops *simd, int from, int to) {
     float x[ROWS], values[ROWS + 16];
     for (int i = 0; i < ROWS; i++) x[i] = rand() % 3 ? 0 : number();
     if (to > from) x[to - 1] = NAN;
-    found = simd->nonzeros(x, from, to, 48, listed, values);
+    found = simd->nonzeros(x, x, from, to, listed, values);
     for (int i = from; i < to; i++) {
         if (x[i] == 0) continue;
-        compare("nonzeros: place", listed[expected], i * 48, 1);
+        compare("nonzeros: place", listed[expected], i, 1);
         if (memcmp(&values[expected], &x[i], sizeof(float))) compare("nonzeros: value", 1, 0, 1);
         expected++;
     }
