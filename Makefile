@@ -1,22 +1,27 @@
 # Everything a learner or a developer types. `make` alone prints this help.
 # Variables: PYTHON (the interpreter to build the environment with), LAB_ARGS (passed to JupyterLab),
-# INBOX (a folder of hand-ins to collect before grading).
+# INBOX (a folder of hand-ins to collect before grading), NAME (of a lesson), PYTEST_ARGS (passed to
+# pytest last: "-n 0" runs one test after the other).
 
 PYTHON  ?= python3
 VENV    := .venv
 BIN     := $(VENV)/bin
 SOURCES := pyproject.toml setup.py fedcore/_kernels.pyx fedcore/_simd.h
+PARALLEL := -n auto --dist loadgroup --no-loadscope-reorder
 ROOT    := $(if $(filter 0,$(shell id -u)),--allow-root)
 
 .DEFAULT_GOAL := help
-.PHONY: help lab test test-flower federation lint format exercises grade figures glossary outputs bench table1 clean
+.PHONY: help lab test check lesson compiled test-flower federation lint format hooks exercises grade figures glossary outputs bench table1 clean
 
 help:
 	@echo "make lab      set up and open the course in JupyterLab"
 	@echo "make test     set up and run every test, notebooks included"
+	@echo "make check    the same without the slow tests (two minutes)"
+	@echo "make lesson   test one lesson alone: NAME=02_fedavg"
 	@echo "make federation  server and four clients as separate processes, on Flower (minutes)"
 	@echo "make test-flower  add Flower, and run the tests that need it (minutes)"
-	@echo "make lint     check style of code and notebooks      make format   fix it"
+	@echo "make lint     check style, notebooks, quizzes, spelling   make format   fix most of it"
+	@echo "make hooks    check the same before each commit, by pre-commit"
 	@echo "make exercises  release solutions/ as exercises/, without the answers"
 	@echo "make grade    grade submitted/ (INBOX=FOLDER collects files first): gradebook, feedback, CSV"
 	@echo "make bench    time the compiled core against its peers on this machine (minutes)"
@@ -29,12 +34,18 @@ help:
 lab: $(VENV)/.course
 	$(BIN)/jupyter lab notebooks/00_start_here.ipynb $(ROOT) $(LAB_ARGS)
 
-test: $(VENV)/.test
+test: lint compiled
+	$(BIN)/python -m pytest $(PARALLEL) $(PYTEST_ARGS)
+
+check: lint compiled
+	$(BIN)/python -m pytest $(PARALLEL) -m "not slow" $(PYTEST_ARGS)
+
+lesson: $(VENV)/.test
+	$(BIN)/python tools/check_lesson.py "$(NAME)" $(PARALLEL) $(PYTEST_ARGS)
+
+compiled: $(VENV)/.test
 	@$(BIN)/python -c "import fedcore, sys; sys.exit(None if fedcore.info()['compiled'] else \
-	  'make test needs the compiled core: install a C compiler, then make clean test')"
-	$(BIN)/ruff check .
-	$(BIN)/ruff format --check .
-	$(BIN)/python -m pytest $(PYTEST_ARGS)
+	  'the tests need the compiled core: install a C compiler, then make clean test')"
 
 federation: $(VENV)/.flower
 	$(BIN)/python tools/federation.py
@@ -45,10 +56,17 @@ test-flower: $(VENV)/.flower $(VENV)/.test
 lint: $(VENV)/.test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/python tools/tidy_notebooks.py --check
+	$(BIN)/python tools/check_quizzes.py
+	$(BIN)/python tools/check_spelling.py
 
 format: $(VENV)/.test
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+	$(BIN)/python tools/tidy_notebooks.py
+
+hooks: $(VENV)/.test
+	$(BIN)/pre-commit install
 
 exercises: $(VENV)/.course
 	$(BIN)/python tools/make_exercises.py

@@ -16,6 +16,8 @@ os.environ["FEDCORE_PROGRESS"] = os.path.join(_RECORDS.name, "progress.sqlite3")
 
 ROOT = Path(__file__).resolve().parent.parent
 
+pytest_plugins = ["in_parallel"]
+
 # For builds that are 20 times slower: HYPOTHESIS_PROFILE=few.
 settings.register_profile("usual", deadline=None)
 settings.register_profile("few", deadline=None, max_examples=10)

@@ -21,7 +21,7 @@ def build_and_test(folder, build_env, test_env):
     for name in ("setup.py", "pyproject.toml", "README.md", "LICENSE", "LICENSE-TEXT"):
         shutil.copy(ROOT / name, folder)
     (folder / "tests").mkdir()
-    for name in ["conftest.py", *TESTS]:
+    for name in ["conftest.py", "in_parallel.py", *TESTS]:
         shutil.copy(ROOT / "tests" / name, folder / "tests")
     run([sys.executable, "setup.py", "-q", "build_ext", "--inplace"], folder, build_env)
     return run(

@@ -4,9 +4,9 @@ and are told why, other ways of being right keep them. The answers stand in ``te
 
 import json
 import re
-import sys
 from collections import Counter
 
+import make_exercises
 import pytest
 from conftest import ROOT
 
@@ -79,7 +79,7 @@ def test_every_answer_has_three_wrong_and_three_other_right_ones(name):
 
 @pytest.mark.parametrize(
     ("name", "kind", "answer", "loses", "says", "code"),
-    ANSWERS,
+    [pytest.param(*a, marks=pytest.mark.xdist_group(f"exercise {a[0]}")) for a in ANSWERS],
     ids=[f"{a[0]}-{a[2]}-{a[1]}-{i}" for i, a in enumerate(ANSWERS)],
 )
 def test_planted_answers(name, kind, answer, loses, says, code):
@@ -112,12 +112,7 @@ def test_points_stand_beside_each_task(name):
 
 def test_exercises_are_what_the_sources_give(tmp_path):
     """Byte for byte, and no file more or less; ``make exercises`` repairs it."""
-    sys.path.insert(0, str(ROOT / "tools"))
-    try:
-        from make_exercises import release
-    finally:
-        sys.path.pop(0)
-    release(tmp_path)
+    make_exercises.release(tmp_path)
     fresh = {p.relative_to(tmp_path): p.read_bytes() for p in tmp_path.rglob("*") if p.is_file()}
     folder = ROOT / "exercises"
     kept = {

@@ -15,7 +15,7 @@ import fedcore as fc
 from fedcore.flower_processes import APP, Loopback
 from fedcore.history import History
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow(seconds=90), pytest.mark.xdist_group("flower")]
 
 # The app of these tests: a small task, and clients that misbehave when the run's settings say so.
 PROGRAM = '''

@@ -139,7 +139,7 @@ def test_every_name_of_every_entry_finds_it():
 
 @pytest.mark.parametrize(
     ("asked", "found"),
-    [("FedAvgg", "FedAvg"), ("krumm", "Krum"), ("secure agregation", "secure aggregation")],
+    [("FedAvgg", "FedAvg"), ("krumm", "Krum"), ("secure agregaton", "secure aggregation")],
 )
 def test_small_misspellings_are_forgiven_and_said(asked, found):
     answer = lab.glossary(asked)

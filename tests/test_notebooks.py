@@ -15,6 +15,7 @@ import time
 import psutil
 import pytest
 from conftest import ROOT
+from in_parallel import my_core
 
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 LESSONS = [path for path in NOTEBOOKS if re.match(r"\d\d_", path.name)]
@@ -157,7 +158,7 @@ def limits(path):
 
 def one_core():
     if hasattr(os, "sched_setaffinity"):
-        os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+        os.sched_setaffinity(0, {my_core()})
 
 
 class Watch(threading.Thread):

@@ -2,7 +2,7 @@
 
 With no arguments, every notebook of the course. What is stored is what a reader on GitHub can use:
 text and figures. Live widgets are left out (they need a kernel), and so is whatever would make two
-runs differ for no reason (time stamps, widget state, versions).
+runs differ for no reason: see ``tools/tidy_notebooks.py``.
 """
 
 import os
@@ -12,34 +12,9 @@ from pathlib import Path
 
 import nbformat
 from nbclient import NotebookClient
+from tidy_notebooks import tidy
 
 FOLDER = Path(__file__).resolve().parent.parent / "notebooks"
-WIDGET = "application/vnd.jupyter.widget-view+json"
-KERNEL = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
-
-
-def keep(output):
-    """Widgets and warnings on stderr are not stored; everything else is."""
-    is_widget = WIDGET in output.get("data", {})
-    return not is_widget and output.get("name") != "stderr"
-
-
-def one_picture(output):
-    """A figure is stored once, as PNG with its alternative text; live it is HTML as well."""
-    if "image/png" in output.get("data", {}):
-        output.data.pop("text/html", None)
-    return output
-
-
-def tidy(notebook):
-    """Drop what differs from run to run, in place."""
-    notebook.metadata.pop("widgets", None)
-    notebook.metadata["kernelspec"] = KERNEL
-    notebook.metadata["language_info"] = {"name": "python"}
-    for cell in notebook.cells:
-        cell.metadata.pop("execution", None)
-        if cell.cell_type == "code":
-            cell.outputs = [one_picture(output) for output in cell.outputs if keep(output)]
 
 
 def run(path):
