@@ -155,6 +155,7 @@ def open_cells(course):
 # -------------------------------------------------------------------------------- the order
 
 
+@pytest.hookimpl(tryfirst=True)  # in_parallel.py orders the groups
 def pytest_collection_modifyitems(items):
     """All tests of a lesson in a row, in one process: a lesson is run once.
 
