@@ -117,6 +117,8 @@ def _used(event: Event, fleet: Fleet) -> str:
 def _unused(event: Event, fleet: Fleet) -> str:
     if event.reason == "abandoned":
         return "Its update was thrown away: too few reports arrived, the round was abandoned."
+    if event.reason == "lost":
+        return "Its update should have arrived, but the process behind the device did not send it."
     return "Its update arrived, but the server had enough already."
 
 

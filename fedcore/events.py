@@ -23,7 +23,7 @@ DEVICE_KINDS = (
     "died",  # reason: the stage, "download", "training" or "upload"; cause: why
     "late",  # still working when the round closed; reason: "window", or "enough" reports were in
     "used",  # its report enters the mean, with `weight`
-    "unused",  # arrived in vain; reason: "abandoned" or "enough"
+    "unused",  # arrived in vain; reason: "abandoned" or "enough"; on Flower "lost", see flower_plan
 )
 KINDS = SERVER_KINDS + DEVICE_KINDS
 ENDS = ("used", "unused", "died", "late")  # every selected device ends in exactly one

@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterable
 from typing import NamedTuple
 
+import numpy as np
 from flwr.app import Message, MessageType, RecordDict
 from flwr.serverapp import Grid
 
@@ -40,6 +41,7 @@ class Roster:
         self.grid, self.n_clients, self.timeout = grid, n_clients, timeout
         self.clients: dict[int, Node] = {}
         self._waiting: dict[int, tuple[int, int]] = {}  # {node id: (client, n_examples)}
+        self._n_examples = np.zeros(n_clients, dtype=np.int64)
         self._refused: set[int] = set()
         self._silent: set[int] = set()  # node ids: not answered the last time
 
@@ -58,6 +60,10 @@ class Roster:
             for node_id, reply in ask(self.grid, MessageType.QUERY, asked, "", self.timeout):
                 self._enter(node_id, reply)
 
+    def n_examples(self) -> np.ndarray:
+        """n_k (K,) int64, as each client's node told it last; 0: nobody has spoken for it yet."""
+        return self._n_examples.copy()
+
     def heard(self, client: int, answered: bool) -> None:
         """Whether ``client`` has answered; a silent one can be replaced by the next ``update``."""
         (self._silent.discard if answered else self._silent.add)(self.clients[client].node_id)
@@ -75,6 +81,7 @@ class Roster:
         holder = self.clients.get(client)
         if holder is None or holder.node_id in self._silent:
             self.clients[client] = Node(node_id, n_examples)
+            self._n_examples[client] = n_examples
             self._waiting.pop(node_id, None)
             LOG.info("client %s is node %s, with %s examples", client, node_id, n_examples)
             if holder is not None:  # it may only have been slow

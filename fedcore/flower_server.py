@@ -16,15 +16,18 @@ import numpy as np
 from flwr.app import MessageType
 from flwr.serverapp import Grid
 
-from fedcore import flower_messages, strategy_api
+from fedcore import flower_messages, flower_plan, strategy_api
 from fedcore._validate import as_int, as_real
 from fedcore.datasets import Dataset
+from fedcore.devices import Fleet, Memory
 from fedcore.engine import update_norms
+from fedcore.fedbuff import FedBuff
 from fedcore.flower_messages import Refused
 from fedcore.flower_roster import LOG, Roster, ask
 from fedcore.history import History, RoundRecord
 from fedcore.models import MLP
-from fedcore.rounds import FederationDiverged, LocalSGD, as_fraction, round_seed, sample_clients
+from fedcore.round_plan import RoundPlan
+from fedcore.rounds import FederationDiverged, LocalSGD, as_fraction, round_seed
 from fedcore.strategies import FedAvg
 from fedcore.strategy_api import ClientStrategy, LocalWork, Strategy
 
@@ -45,6 +48,10 @@ class FlowerRun:
     checkpoint: an npz file, written by ``History.save`` after each round; if it exists, the run
     goes on from it, until it has ``n_rounds`` rounds in all.
 
+    fleet, plan: as in ``run_federation``: conditions, drop-outs, deadline and over-selection of a
+    round are simulated, and only those whose report counts are asked. ``fraction`` then only says
+    how many reports a missing ``plan`` wants. FedBuff, which has no rounds, is not for Flower.
+
     A report must hold finite float32 numbers, as many as the model has parameters, and come from
     the node that was asked, once. That keeps nonsense out of the mean, not malice: finite numbers
     of any size are averaged, and a node's word for n_k is taken. ``robust`` is about that.
@@ -58,6 +65,8 @@ class FlowerRun:
     local: LocalSGD = _LOCAL
     strategy: Strategy | ClientStrategy = _STRATEGY
     sampling: str = "fixed"
+    fleet: Fleet | None = None
+    plan: RoundPlan | None = None
     seed: int = 0
     round_timeout: float = 60.0
     wait: float = 60.0
@@ -72,7 +81,12 @@ class FlowerRun:
             as_real(name, getattr(self, name), 0, include_low=False)
         as_int("seed", self.seed, minimum=0)
         as_fraction(self.fraction)
-        strategy_api.agree_on_sampling(self.strategy, self.sampling)
+        strategy_api.agree_on_sampling(self.strategy, self.sampling, self.fleet)
+        if isinstance(self.plan, FedBuff):
+            raise TypeError(
+                "plan must be a RoundPlan on Flower, which works in rounds, got FedBuff"
+            )
+        flower_plan.fleet_of(self, np.zeros(self.n_clients, dtype=np.int64))  # raises if it is bad
         if self.checkpoint is not None and not Path(self.checkpoint).is_absolute():
             raise ValueError(
                 "checkpoint must be an absolute path, since Flower chooses the folder in which "
@@ -133,54 +147,58 @@ class FlowerRun:
             initial_loss=loss,
             initial_accuracy=accuracy,
             strategy_state=strategy_api.first_state(self.strategy, params, self.n_clients),
+            fleet_state=Memory.fresh(self.n_clients).arrays() if self.fleet else (),
         )
 
     def _round(self, t: int, history: History, roster: Roster) -> History:
         begun = time.perf_counter()
         roster.update()
-        selected = sample_clients(self.n_clients, self.fraction, self.seed, t, self.sampling)
-        reports, n_asked = self._reports(t, history, roster, selected)
+        plan = flower_plan.wanted(self, t, history.fleet_state, roster.n_examples())
+        updates, n_asked = self._updates(t, history, roster, plan[0])
+        reports, memory = flower_plan.arrived(*plan, updates, self.min_reports)
+        reports.spent.setdefault("bytes_down", n_asked * self._payload().down)
+        reports.spent.setdefault("bytes_up", len(reports.clients) * self._payload().up)
         trained = time.perf_counter()
-        abandoned = len(selected) > 0 and len(reports) < self.min_reports
-        clients = np.array(sorted(reports), dtype=np.int64)
-        n_k = np.array([roster.clients[k].n_examples for k in clients], dtype=np.int64)
-        updates = np.array([reports[k] for k in clients], dtype=np.float32)
-        updates = updates.reshape(len(clients), self.model.n_params)
+        sent = np.array([updates[k] for k in reports.clients.tolist()], dtype=np.float32)
+        sent = sent.reshape(len(reports.clients), self.model.n_params)
         params, state = history.params, history.strategy_state
-        if not abandoned:
-            params, state = self._aggregate(t, params, state, clients, updates, n_k)
+        if not reports.spent["abandoned"]:
+            params, state = self._aggregate(t, params, state, reports, sent)
         aggregated = time.perf_counter()
         loss, accuracy = self._evaluate(t, params)
-        payload = strategy_api.payload(self.strategy, self.model.n_params)
-        norms = update_norms(updates, history.params)
+        norms = update_norms(sent, history.params)
+        weights = reports.weights / max(reports.weights.sum(), 1)
         record = RoundRecord(
             round=t,
-            clients=tuple(clients.tolist()),
-            n_examples=tuple(n_k.tolist()),
-            weights=tuple((n_k / max(n_k.sum(), 1)).tolist()),
+            clients=tuple(reports.clients.tolist()),
+            n_examples=tuple(reports.n_examples.tolist()),
+            weights=tuple(weights.tolist()),
             update_norms=norms,
             loss=loss,
             accuracy=accuracy,
-            bytes_down=n_asked * payload.down,
-            bytes_up=len(clients) * payload.up,
             seconds_train=trained - begun,
             seconds_aggregate=aggregated - trained,
             seconds_evaluate=time.perf_counter() - aggregated,
-            n_selected=len(selected),
-            abandoned=abandoned,
+            **reports.spent,
         )
         LOG.info(
             "round %s of %s: %s of %s clients%s, test accuracy %.4f, loss %.4f, %.1f s",
-            *(t, self.n_rounds, len(clients), len(selected)),
-            *(", abandoned" if abandoned else "", accuracy, loss, record.seconds),
+            *(t, self.n_rounds, len(record.clients), record.n_selected),
+            *(", abandoned" if record.abandoned else "", accuracy, loss, record.seconds),
         )
         rounds = [*history.rounds, record]
-        return replace(history, rounds=rounds, params=params, strategy_state=state)
+        fleet_state = memory.arrays() if memory else ()
+        new = {"params": params, "strategy_state": state, "fleet_state": fleet_state}
+        return replace(history, rounds=rounds, **new)
 
-    def _reports(self, t, history, roster, selected) -> tuple[dict[int, np.ndarray], int]:
+    def _payload(self) -> strategy_api.Payload:
+        return strategy_api.payload(self.strategy, self.model.n_params)
+
+    def _updates(self, t, history, roster, wanted) -> tuple[dict[int, np.ndarray], int]:
         """({client: what it sent back}, how many were asked) in round ``t``."""
-        asked = [int(k) for k in selected if k in roster.clients]
-        for k in sorted(set(selected.tolist()) - set(asked)):
+        epochs = dict(zip(wanted.clients.tolist(), wanted.epochs.tolist(), strict=True))
+        asked = [k for k in epochs if k in roster.clients]
+        for k in sorted(set(epochs) - set(asked)):
             LOG.warning("round %s: client %s is selected, and not connected", t, k)
         terms = strategy_api.local_terms(
             self.strategy, history.strategy_state, np.array(asked, dtype=np.int64)
@@ -192,8 +210,9 @@ class FlowerRun:
             seed = round_seed(self.seed, t)
             node_id = roster.clients[k].node_id
             who[node_id] = k
+            local = replace(self.local, epochs=epochs[k])
             contents[node_id] = flower_messages.orders(
-                history.params, self.local, t=t, client=k, seed=seed, **more
+                history.params, local, t=t, client=k, seed=seed, **more
             )
         reports, answered = {}, set()
         replies = ask(roster.grid, MessageType.TRAIN, contents, str(t), self.round_timeout)
@@ -209,14 +228,17 @@ class FlowerRun:
             roster.heard(k, node_id in answered)
         return reports, len(asked)
 
-    def _aggregate(self, t, params, state, clients, updates, n_k) -> tuple[np.ndarray, Any]:
+    def _aggregate(self, t, params, state, reports, updates) -> tuple[np.ndarray, Any]:
+        n_k = reports.n_examples
         batch = n_k if self.local.batch_size is None else self.local.batch_size
         rate = self.fraction
         if self.sampling == "fixed":
             rate = max(round(self.fraction * self.n_clients), 1) / self.n_clients
-        steps = self.local.epochs * -(-n_k // batch)
-        work = LocalWork(clients, steps, self.local.lr, self.n_clients, rate)
-        params, state = strategy_api.aggregate(self.strategy, state, params, updates, n_k, work)
+        steps = reports.epochs * -(-n_k // batch)
+        work = LocalWork(reports.clients, steps, self.local.lr, self.n_clients, rate)
+        params, state = strategy_api.aggregate(
+            self.strategy, state, params, updates, reports.weights, work
+        )
         with np.errstate(over="ignore"):
             params = params.astype(np.float32, copy=False).view()
         if not np.isfinite(params).all():

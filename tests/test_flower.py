@@ -4,6 +4,7 @@ Runs where Flower is installed (``make test-flower``); the oracle is ``run_feder
 """
 
 import io
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -348,6 +349,67 @@ def test_update_that_breaks_the_model_ends_the_run_and_keeps_the_rounds(data, tm
     assert len(caught.value.history) == 1
 
 
+def fleet_of_four():
+    """Devices that are often offline, slow, or crash: over eight rounds all of it happens."""
+    settings = {"speed": [100.0, 100.0, 30.0, 3.0], "dropout": 0.2, "jitter": 0.3, "seed": 1}
+    return fc.devices.Fleet.simple([0.9, 0.8, 0.9, 0.9], **settings)
+
+
+PLAN = fc.round_plan.RoundPlan(target=2, over_selection=1.5, window=8.0, stragglers="partial")
+
+
+@pytest.mark.parametrize("plan", [PLAN, replace(PLAN, weighting="inverse_propensity")])
+def test_fleet_has_the_same_rounds_and_events_as_in_simulation(data, tmp_path, plan):
+    more = {"fleet": fleet_of_four(), "plan": plan, "strategy": st.FedAdam()}
+    expected = in_this_process(data, 8, **more)
+    happened = {event.kind for event in expected.events}
+    assert {"ineligible", "died", "late", "used", "uploaded"} <= happened
+    assert len({epochs for e in expected.events if (epochs := e.epochs)}) > 1  # some did fewer
+    path = tmp_path / "history.npz"
+    grid = MemoryGrid(nodes(data))
+    flower_run(data, n_rounds=3, checkpoint=path, **more).run(grid)
+    history = flower_run(data, n_rounds=8, checkpoint=path, **more).run(grid)
+    np.testing.assert_array_equal(history.params, expected.params)
+    assert history.rounds == expected.rounds
+    for ours, theirs in zip(history.fleet_state, expected.fleet_state, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    # Nobody trains for nothing: only those whose report counts were asked.
+    trained = sum(kind == "train" for kind, _ in grid.asked)
+    assert trained == sum(len(record.clients) for record in expected.rounds)
+
+
+def test_report_that_the_fleet_counts_and_the_node_never_sends(data):
+    fleet = fc.devices.Fleet.simple(np.ones(K))
+    plan = fc.round_plan.RoundPlan(target=4, over_selection=1.0)
+    grid = MemoryGrid(nodes(data), replacing(Error(2, "no battery")))
+    history = flower_run(data, fleet=fleet, plan=plan).run(grid)
+    np.testing.assert_array_equal(history.params, only(data, [0, 1, 3]))
+    for record in history.rounds:
+        assert fc.events.disagreements(record) == []
+        assert fc.events.ends(record.events)[2] == "unused"
+        assert [e.reason for e in record.events if e.kind == "unused"] == ["lost"]
+    assert history.fleet_state[-1].tolist() == [3, 3, 0, 3]
+    told = " ".join(sentence for _, sentence in fleet.sentences(history.events, 2))
+    assert "the process behind the device did not send it" in told
+
+
+def test_round_of_a_fleet_with_too_few_real_reports_is_abandoned(data):
+    more = {
+        "fleet": fc.devices.Fleet.simple(np.ones(K)),
+        "plan": fc.round_plan.RoundPlan(4, 1.0),
+        "min_reports": 4,
+    }
+    grid = MemoryGrid(nodes(data), replacing(Error(2, "no battery")))
+    with pytest.raises(RuntimeError, match="3 rounds in a row"):
+        flower_run(data, n_rounds=4, **more).run(grid)
+    path_free = flower_run(data, n_rounds=2, **more).run(grid)
+    for record in path_free.rounds:
+        assert record.abandoned
+        assert record.clients == ()
+        assert fc.events.disagreements(record) == []
+    np.testing.assert_array_equal(path_free.params, MODEL.init(3))
+
+
 def test_nobody_connects(data):
     with pytest.raises(TimeoutError, match="start the SuperNodes"):
         flower_run(data).run(MemoryGrid({}))
@@ -361,6 +423,8 @@ def test_nobody_connects(data):
         ({"round_timeout": -1}, "round_timeout"),
         ({"checkpoint": "here.npz"}, "checkpoint must be an absolute path"),
         ({"strategy": fc.privacy.DPFedAvg()}, "sampling must be 'poisson'"),
+        ({"fleet": fc.devices.Fleet.simple([1.0] * 3)}, "one device for each of the 4 clients"),
+        ({"plan": fc.round_plan.RoundPlan()}, "plan needs a fleet"),
     ],
 )
 def test_bad_settings_are_named(data, more, match):

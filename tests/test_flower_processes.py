@@ -1,9 +1,12 @@
-"""Flower for real: SuperLink and SuperNodes as processes on loopback, and what happens to them.
+"""Flower for real: SuperLink and SuperNodes as processes, over TLS, and what becomes of them.
 
-Runs where Flower is installed (``make test-flower``); the oracle is ``run_federation``.
+The oracle is ``run_federation``. What nodes can do wrong is in test_flower_failures.py.
 """
 
-import time
+import signal
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import psutil
@@ -11,130 +14,135 @@ import pytest
 
 pytest.importorskip("flwr", reason="Flower is not installed; make test-flower installs it")
 
+from flower_help import APP, finish, reference, wait_until
+
 import fedcore as fc
-from fedcore.flower_processes import APP, Loopback
-from fedcore.history import History
+from fedcore.flower_guard import marked
+from fedcore.flower_keys import make_certificates, make_node_key
+from fedcore.flower_processes import HOST, MARK, Loopback, free_port
 
 pytestmark = [pytest.mark.slow(seconds=90), pytest.mark.xdist_group("flower")]
 
-# The app of these tests: a small task, and clients that misbehave when the run's settings say so.
-PROGRAM = '''
-import time
-from pathlib import Path
-import numpy as np
-from flwr.app import Array, ArrayRecord, Message, RecordDict
-import fedcore as fc
-from fedcore.flower import FlowerRun, client_app, server_app
-
-MODEL = fc.models.MLP(64, 8, 5)
-K = 4
-
-def everything():
-    rng = np.random.default_rng(5)
-    x = rng.random((120, 64), dtype=np.float32)
-    data = fc.datasets.Dataset(x, rng.integers(0, 5, 120), 5)
-    return data, np.split(np.arange(120), [20, 45, 80])
-
-def load(context):
-    data, parts = everything()
-    k = int(context.node_config["partition-id"])
-    return k, data.x[parts[k]], data.y[parts[k]]
-
-def misbehave(message, context, call_next):
-    """A mod of Flower: `client:fault:round`, one after the other."""
-    reply = call_next(message, context)
-    k, t = str(context.node_config["partition-id"]), message.metadata.group_id
-    for fault in str(context.run_config["faults"]).split():
-        client, kind, when = fault.split(":")
-        if client != k or when != t:
-            continue
-        if kind == "hang":  # between training and sending
-            Path(context.run_config["flag"]).touch()
-            time.sleep(600)
-        update = reply.content["arrays"]["update"].numpy().copy()
-        if kind == "nan":
-            update[7] = np.nan
-        bad = {"nan": update, "shape": update[:-1], "dtype": update.astype(np.float64)}[kind]
-        content = RecordDict({"arrays": ArrayRecord({"update": Array(bad)})})
-        return Message(content, reply_to=message)
-    return reply
-
-def configure(context):
-    config = context.run_config
-    return FlowerRun(
-        MODEL, everything()[0], K, int(config["n-rounds"]), fraction=0.75,
-        local=fc.LocalSGD(2, 7, 0.1), strategy=fc.strategies.FedAdam(), seed=3,
-        round_timeout=float(config["round-timeout"]), checkpoint=str(config["checkpoint"]),
-    )
-
-client = client_app(MODEL, load, mods=[misbehave])
-server = server_app(configure)
-'''
-
-
-@pytest.fixture(scope="module")
-def app(tmp_path_factory):
-    """The folder of the app, and its module, from which the oracle takes model and data."""
-    folder = tmp_path_factory.mktemp("small-app")
-    (folder / "small.py").write_text(PROGRAM)
-    text = (APP / "pyproject.toml").read_text().replace("mnist_federation:", "small:")
-    (folder / "pyproject.toml").write_text(f'{text}faults = ""\nflag = ""\n')
-    module = {}
-    exec(compile(PROGRAM, "small.py", "exec"), module)
-    return folder, module
+K, FRACTION, STRATEGY = 3, 0.67, "FedAdam"  # two of three are asked in a round
+TLS_SAYS = "CERTIFICATE_VERIFY_FAILED"
 
 
 @pytest.fixture(scope="module")
 def loopback():
-    with Loopback(n_nodes=4) as loopback:
+    """Three SuperNodes with keys, TLS, and a SuperLink that keeps its state on disk."""
+    with Loopback(n_nodes=K, tls=True, database=True) as loopback:
         yield loopback
         ours = loopback.processes()
+    assert ours
     assert not [p for p in ours if p.is_running() and p.status() != psutil.STATUS_ZOMBIE]
     assert not loopback.folder.exists()
 
 
-def expected(module, n_rounds):
-    data, parts = module["everything"]()
-    return fc.run_federation(
-        module["MODEL"],
-        data,
-        parts,
-        data,
-        n_rounds=n_rounds,
-        fraction=0.75,
-        local=fc.LocalSGD(2, 7, 0.1),
-        strategy=fc.strategies.FedAdam(),
-        seed=3,
-    )
-
-
-def wait_until(true, what, seconds=300):
-    end = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < end, f"{what} has not happened in {seconds} s"
-        time.sleep(0.1)
-
-
 def settings(loopback, name, **more):
+    """(checkpoint, settings of a run that writes it)."""
     checkpoint = loopback.folder / f"{name}.npz"
-    return checkpoint, {"n-rounds": 5, "checkpoint": checkpoint, **more}
+    config = {"n-clients": K, "fraction": FRACTION, "strategy": STRATEGY, "checkpoint": checkpoint}
+    return checkpoint, {**config, "flags": loopback.folder, "round-timeout": 120.0, **more}
 
 
-def test_killed_node_and_nonsense_are_left_out(app, loopback):
-    """Of the three clients asked in round 1 one sends NaN, and one is killed while it works."""
-    folder, module = app
-    asked = fc.federation.sample_clients(4, 0.75, 3, 1).tolist()
-    flag = loopback.folder / "hangs"
-    faults = f"{asked[0]}:nan:1 {asked[1]}:hang:1"
-    checkpoint, config = settings(loopback, "faults", faults=faults, flag=flag)
-    run = loopback.start_run(folder, {**config, "n-rounds": 1, "round-timeout": 45.0})
-    wait_until(flag.exists, "training")
-    loopback.kill(loopback.nodes[asked[1]])
-    run.wait()
-    (record,) = History.load(checkpoint).rounds
-    assert record.clients == (asked[2],)
-    assert np.isfinite(History.load(checkpoint).params).all()
-    log = loopback.log("run")
-    assert f"client {asked[0]} is left out: 1 numbers are NaN" in log
-    assert "has not answered within 45 s: left out" in log
-    assert record.update_norms == (expected(module, 1).rounds[0].update_norms[2],)
+def in_this_process(n_rounds):
+    return reference(K, n_rounds, fraction=FRACTION, strategy=fc.strategies.FedAdam())
+
+
+def assert_same(history, expected):
+    np.testing.assert_array_equal(history.params, expected.params)
+    assert history.rounds == expected.rounds
+    for ours, theirs in zip(history.strategy_state, expected.strategy_state, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+@pytest.fixture(scope="module")
+def refused(loopback):
+    """Nodes that must not get in, started before the others are asked: {why: process}."""
+    strange = loopback.folder / "strange"
+    strange.mkdir()
+    wrong_ca = make_certificates(strange, HOST).ca
+    make_node_key(strange / "unregistered.key")
+    ca, key = loopback.certificates.ca, strange / "unregistered.key"
+    with_key = ("--auth-supernode-private-key", key)
+    return {
+        "no-key": intruder(loopback, "no-key", "--root-certificates", ca),
+        "other-key": intruder(loopback, "other-key", "--root-certificates", ca, *with_key),
+        "wrong-ca": intruder(loopback, "wrong-ca", "--root-certificates", wrong_ca, *with_key),
+        "no-tls": intruder(loopback, "no-tls", "--insecure"),
+    }
+
+
+def intruder(loopback, name, *arguments):
+    where = ("--superlink", loopback.address, "--port", str(free_port()), "--max-retries", "1")
+    config = ("--node-config", f"partition-id=1 num-partitions={K}")
+    return loopback.start("flower-supernode", *arguments, *where, *config, log=name)
+
+
+def test_same_bits_as_run_federation_after_five_rounds(loopback, refused):
+    """Over TLS, two of three clients a round, while strangers knock at the door."""
+    checkpoint, config = settings(loopback, "five")
+    finish(loopback.start_run(APP, {**config, "n-rounds": 5}), loopback)
+    assert_same(fc.History.load(checkpoint), in_this_process(5))
+    assert loopback.log("run").count(" is node ") == K  # nobody else has been asked who it is
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("no-key", "SuperNode authentication"),
+        ("other-key", "not registered"),
+        ("wrong-ca", TLS_SAYS),
+        ("no-tls", "connection"),
+    ],
+)
+def test_node_without_the_right_key_is_refused(loopback, refused, name, reason):
+    assert refused[name].wait(timeout=300) != 0
+    assert reason.lower() in loopback.log(name).lower()
+
+
+def test_superlink_that_is_killed_costs_no_round(loopback):
+    """It is killed in round 2; the one in its place knows the nodes, and the run is resumed."""
+    checkpoint, config = settings(loopback, "restart", **{"n-rounds": 3})
+    second = [int(k) for k in fc.federation.sample_clients(K, FRACTION, 3, 2)]
+    faults = f"{second[0]}:pause:2"
+    run = loopback.start_run(APP, {**config, "faults": faults})
+    wait_until((loopback.folder / f"pause-{second[0]}-2").exists, "round 2", loopback, run)
+    loopback.kill(loopback.superlink)
+    (loopback.folder / "go-on").touch()
+    loopback.start_superlink()
+    finish(run, loopback)
+    assert_same(fc.History.load(checkpoint), in_this_process(1))
+    finish(loopback.start_run(APP, config), loopback)
+    assert_same(fc.History.load(checkpoint), in_this_process(3))
+    assert all(node.poll() is None for node in loopback.nodes.values())
+
+
+PARENT = """
+import signal, time
+from fedcore.flower_processes import Loopback
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a background shell ignores it
+with Loopback(1) as loopback:
+    print(loopback.folder, flush=True)
+    time.sleep(600)
+"""
+
+
+def test_nothing_is_left_when_the_parent_is_killed():
+    """SIGKILL can't be caught, and SIGTERM isn't by default; Ctrl-C unwinds the `with`."""
+    ends = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
+    command = [sys.executable, "-c", PARENT]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL, "text": True}
+    parents = [subprocess.Popen(command, **pipes) for _ in ends]
+    try:
+        folders = [Path(parent.stdout.readline().strip()) for parent in parents]
+        assert all(len(marked(MARK, str(folder))) >= 2 for folder in folders)
+        for parent, end in zip(parents, ends, strict=True):
+            parent.send_signal(end)
+        gone = [lambda f=f: not marked(MARK, str(f)) and not f.exists() for f in folders]
+        wait_until(lambda: all(is_gone() for is_gone in gone), "the end of all that was started")
+    finally:
+        for parent in parents:
+            parent.kill()
+            parent.wait()
+            parent.stdout.close()
