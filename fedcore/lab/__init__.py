@@ -19,8 +19,10 @@ from fedcore.lab.panel import FederationPanel
 from fedcore.lab.predict import predict
 from fedcore.lab.privacy_panel import PrivacyPanel
 from fedcore.lab.privacy_runs import PrivacySettings, privacy_run
+from fedcore.lab.processes import ProcessPanel, log_text, server_lines, start_federation
 from fedcore.lab.quiz import quiz
 from fedcore.lab.runs import RunSettings, panel_run
+from fedcore.lab.scale_panel import ScalePanel
 from fedcore.lab.skill_map import certificate, progress_header, skill_map
 from fedcore.lab.table import table
 
@@ -37,7 +39,9 @@ __all__ = [
     "NetworkMap",
     "PrivacyPanel",
     "PrivacySettings",
+    "ProcessPanel",
     "RunSettings",
+    "ScalePanel",
     "aggregation_log",
     "attack_run",
     "center_digit",
@@ -46,6 +50,7 @@ __all__ = [
     "dropout_run",
     "glossary",
     "grade",
+    "log_text",
     "panel_run",
     "predict",
     "privacy_run",
@@ -54,7 +59,9 @@ __all__ = [
     "quiz",
     "render_network_svg",
     "round_frame",
+    "server_lines",
     "show",
     "skill_map",
+    "start_federation",
     "table",
 ]
