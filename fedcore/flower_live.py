@@ -27,8 +27,8 @@ SERVER = "ServerApp"
 class _Tapped(Loopback):
     """A Loopback with a Wiretap in front of each SuperNode."""
 
-    def __init__(self, n_nodes: int):
-        super().__init__(n_nodes)
+    def __init__(self, n_nodes: int, tls: bool):
+        super().__init__(n_nodes, tls=tls)
         self.taps: dict[int, Wiretap] = {}
 
     def start_node(self, number: int) -> None:
@@ -53,14 +53,20 @@ class RealFederation:
             history = real.run(n_rounds=2)
 
     Whatever ends a ``run`` early, an error or the notebook's stop button, ends the processes too.
-    If this process dies, its guard ends them. Attributes: history, after the last ``run``; lines,
+    If this process dies, its guard ends them. tls: encrypted, and only for nodes whose key the
+    SuperLink knows. Attributes: history, after the last ``run``; lines,
     what the processes have logged; on_change, called without arguments whenever a line came, a
     process began or ended.
     """
 
     saved = False
 
-    def __init__(self, n_nodes: int = 3, on_change: Callable[[], object] | None = None):
+    def __init__(
+        self,
+        n_nodes: int = 3,
+        on_change: Callable[[], object] | None = None,
+        tls: bool = False,
+    ):
         self.n_nodes = as_int("n_nodes", n_nodes, minimum=1)
         self.on_change = on_change
         self.lines: list[Line] = []
@@ -69,7 +75,7 @@ class RealFederation:
         self.marks: list[dict[int, list[tuple[int, int]]]] = []  # traffic at the end of each run
         self._begun = time.monotonic()
         self._ended = threading.Event()
-        self._loopback = _Tapped(self.n_nodes)
+        self._loopback = _Tapped(self.n_nodes, tls)
         self._loopback.__enter__()
         self._watch = threading.Thread(target=self._follow, name="logs", daemon=True)
         self._watch.start()

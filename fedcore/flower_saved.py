@@ -60,15 +60,18 @@ class Line(NamedTuple):
 class SavedFederation:
     """The record of one real run, with the methods of a RealFederation; nothing is running.
 
-    Attributes besides those: flwr, the version of Flower; seconds, how long the run took; tls, the
-    streams of a round under TLS, with the History of that round.
+    ``lines`` are those until the end of the last ``run``. Attributes besides: all_lines; flwr, the
+    version of Flower; seconds, how long the run took; tls, the traffic and the History of one round
+    under TLS.
     """
 
     saved, open = True, False
 
     def __init__(self, record: dict[str, Any]):
         self.n_nodes, self.flwr, self.seconds = (record[k] for k in ("n_nodes", "flwr", "seconds"))
-        self.lines = [Line(*line) for line in record["lines"]]
+        self.all_lines = [Line(*line) for line in record["lines"]]
+        self.lines: list[Line] = []
+        self.on_change: Callable[[], object] | None = None
         self.history: History | None = None
         self.killed: set[int] = set()
         self._steps = record["steps"]
@@ -103,11 +106,19 @@ class SavedFederation:
             if (step["n_rounds"], step["kill"]) == (n_rounds, kill):
                 self.killed |= set() if kill is None else {kill}
                 self.history = unpack_history(step["history"])
+                self._read_until(f"round {n_rounds} of {n_rounds}:")
                 return self.history
         known = [(step["n_rounds"], step["kill"]) for step in self._steps]
         raise ValueError(
             f"(n_rounds, kill) must be one of {known}, which were recorded, got {(n_rounds, kill)}"
         )
+
+    def _read_until(self, text: str) -> None:
+        """Show the log up to the line with ``text``."""
+        last = max(i for i, line in enumerate(self.all_lines) if text in line.text)
+        self.lines = self.all_lines[: last + 1]
+        if self.on_change is not None:
+            self.on_change()
 
     def last_run(self) -> History:
         """The History at the end of everything that was recorded."""
@@ -142,7 +153,7 @@ def until(traffic: dict[int, list[Stream]], marks: dict) -> dict[int, list[Strea
 def save(record: dict[str, Any], path: str | Path = FILE) -> None:
     """Write a record, as ``tools/record_federation.py`` makes it, for SavedFederation.load."""
     text = json.dumps({"format": FORMAT, **record}).encode()
-    with open(path, "wb") as file, gzip.GzipFile(fileobj=file, mode="wb", mtime=0) as packed:
+    with open(path, "wb") as file, gzip.GzipFile("", "wb", fileobj=file, mtime=0) as packed:
         packed.write(text)
 
 

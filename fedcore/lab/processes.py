@@ -86,7 +86,10 @@ class ProcessPanel(widgets.VBox):
         super().__init__([self.status, row, self.output, self.map])
         if not self._own:
             federation.on_change = self.refresh
-        self._say("Press Start." if self._own else "Watching.")
+        watching = (
+            "Watching." if federation is None or federation.open else "The record of a real run."
+        )
+        self._say("Press Start." if self._own else watching)
 
     # ---------------------------------------------------------------------------- the buttons
 
@@ -140,12 +143,12 @@ class ProcessPanel(widgets.VBox):
         """Show the record's lines at the pace at which they came, only faster."""
         self._say("Flower is not installed: this is the record of a real run, replayed.")
         history, before = saved.last_run(), 0.0
-        for i, line in enumerate(saved.lines):
+        for i, line in enumerate(saved.all_lines):
             if self._stop.wait((line.seconds - before) / HASTE):
                 return
             before = line.seconds
-            done = sum("clients, test accuracy" in text for _, _, text in saved.lines[: i + 1])
-            self._show(saved.lines[: i + 1], history.rounds[:done])
+            done = sum("clients, test accuracy" in text for _, _, text in saved.all_lines[: i + 1])
+            self._show(saved.all_lines[: i + 1], history.rounds[:done])
         self._say("The record has ended.")
 
     def refresh(self) -> None:
