@@ -10,6 +10,9 @@ SOURCES := pyproject.toml setup.py fedcore/_kernels.pyx fedcore/_simd.h
 PARALLEL := -n auto --dist loadgroup --no-loadscope-reorder
 ROOT    := $(if $(filter 0,$(shell id -u)),--allow-root)
 
+FIND_PYTHON := command -v "$(PYTHON)" >/dev/null || { echo "There is no $(PYTHON) here. Install Python 3.10 or newer, \
+  or say what yours is called: make lab PYTHON=python3.12"; exit 1; }
+
 .DEFAULT_GOAL := help
 .PHONY: help lab test check lesson compiled test-flower federation lint format hooks exercises grade figures glossary outputs bench table1 clean
 
@@ -95,13 +98,16 @@ clean:
 
 # The stamps say which sources an environment was built from: nothing is redone while they are newer.
 $(VENV)/.course: $(SOURCES)
-	@$(PYTHON) tools/environment.py $(VENV) course
+	@$(FIND_PYTHON)
+	@"$(PYTHON)" tools/environment.py $(VENV) course
 	@touch $@
 
 $(VENV)/.test: $(SOURCES)
-	@$(PYTHON) tools/environment.py $(VENV) course,test
+	@$(FIND_PYTHON)
+	@"$(PYTHON)" tools/environment.py $(VENV) course,test
 	@touch $@ $(VENV)/.course
 
 $(VENV)/.flower: $(SOURCES)
-	@$(PYTHON) tools/environment.py $(VENV) flower
+	@$(FIND_PYTHON)
+	@"$(PYTHON)" tools/environment.py $(VENV) flower
 	@touch $@

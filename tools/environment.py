@@ -1,7 +1,8 @@
 """Build the virtual environment: ``python tools/environment.py .venv course,test``.
 
-Needs nothing but a Python, of any version: it is the first thing a learner's machine runs, and it
-must be able to say, in words, what is missing. Uses uv, which is faster, where uv is installed.
+Needs nothing but a Python, of any version, and neither make nor a shell: it is the first thing a
+learner's machine runs, and it must be able to say, in words, what is missing. Uses uv, which is
+faster, where uv is installed. With no arguments: ``.venv course``.
 """
 
 import os
@@ -26,17 +27,31 @@ def check_python():
         )
 
 
+ADVICE = """
+%s The course runs on its NumPy twin: same
+results, several times slower. To get the compiled core: install a compiler and Python's headers
+(Debian, Ubuntu: apt install build-essential python3-dev; Fedora: dnf install gcc python3-devel;
+macOS: xcode-select --install), then run `make clean` and this command again.
+"""
+
+
 def check_compiler():
-    """Without a compiler the course still runs, on NumPy: say so, and go on."""
-    wanted = os.environ.get("CC", "").split()[:1] or ["cc", "gcc", "clang", "cl"]
-    if not any(shutil.which(name) for name in wanted):
-        print(
-            "\nNo C compiler found (looked for: %s). The course will run on its NumPy twin: same\n"
-            "results, several times slower. To get the compiled core: install a compiler\n"
-            "(Debian, Ubuntu: apt install build-essential; Fedora: dnf install gcc; macOS:\n"
-            "xcode-select --install), then run `make clean` and this command again.\n"
-            % ", ".join(wanted)
-        )
+    """Without a compiler the course still runs, on NumPy: say so, and go on.
+
+    False if it has been said. Windows keeps its compiler out of the search path: see check_core.
+    """
+    wanted = os.environ.get("CC", "").split()[:1] or ["cc", "gcc", "clang"]
+    if os.name == "nt" or any(shutil.which(name) for name in wanted):
+        return True
+    print(ADVICE % ("No C compiler found (looked for: %s)." % ", ".join(wanted)))
+    return False
+
+
+def check_core(python):
+    """A compiler alone is not enough (headers, a licence not accepted): look at the result."""
+    code = "import sys, fedcore; sys.exit(not fedcore.info()['compiled'])"
+    if subprocess.call([python, "-W", "ignore", "-c", code]):
+        print(ADVICE % "The compiled core could not be built.")
 
 
 def run(*command):
@@ -45,8 +60,13 @@ def run(*command):
         fail("This step failed (exit code %d):\n  %s" % (code, " ".join(command)))
 
 
+def program(folder, name, windows=os.name == "nt"):
+    """Path of a program of the environment in ``folder``."""
+    return os.path.join(folder, *(["Scripts", name + ".exe"] if windows else ["bin", name]))
+
+
 def make_venv(folder, uv):
-    python = os.path.join(folder, "Scripts" if os.name == "nt" else "bin", "python")
+    python = program(folder, "python")
     if not os.path.exists(python):
         if uv:
             run(uv, "venv", "--quiet", "--allow-existing", "--python", sys.executable, folder)
@@ -63,18 +83,26 @@ def make_venv(folder, uv):
 
 
 def install(folder, extras):
+    """Returns the environment's Python."""
     uv = shutil.which("uv")
     python = make_venv(folder, uv)
     target = ".[%s]" % extras
-    print("Installing the course into %s (the first time this takes a minute) ..." % folder)
+    print("Installing the course into %s (the first time this takes minutes) ..." % folder)
+    sys.stdout.flush()
     if uv:
         # --reinstall-package: uv would not notice that only the .pyx has changed.
         fresh = ["--reinstall-package", "fedcore"]
         run(uv, "pip", "install", "--quiet", "--python", python, "-e", target, *fresh)
     else:
+        os.environ["PIP_DISABLE_PIP_VERSION_CHECK"] = "1"  # nothing that a learner has to act on
         run(python, "-m", "pip", "install", "--quiet", "-e", target)
-    labextension = os.path.join(os.path.dirname(python), "jupyter-labextension")
-    if os.path.exists(labextension):  # no news pop-up, no buttons that only a teacher needs
+    hide_teachers_buttons(program(folder, "jupyter-labextension"))
+    return python
+
+
+def hide_teachers_buttons(labextension):
+    """No news pop-up, no buttons that only a teacher needs."""
+    if os.path.exists(labextension):
         hidden = ["@jupyterlab/apputils-extension:announcements"]
         teachers = ("create-assignment", "course-list", "assignment-list", "formgrader", "menu")
         hidden += ["@jupyter/nbgrader:" + part for part in teachers]
@@ -83,8 +111,10 @@ def install(folder, extras):
 
 
 if __name__ == "__main__":
-    if len(sys.argv) != 3:
+    if len(sys.argv) not in (1, 3):
         fail("usage: python tools/environment.py FOLDER EXTRAS")
     check_python()
-    check_compiler()
-    install(sys.argv[1], sys.argv[2])
+    told = not check_compiler()
+    environment_python = install(*(sys.argv[1:] or [".venv", "course"]))
+    if not told:
+        check_core(environment_python)
