@@ -35,7 +35,10 @@ help:
 	@echo "make clean    remove the environment and everything that was built"
 
 lab: $(VENV)/.course
-	$(BIN)/jupyter lab notebooks/00_start_here.ipynb $(ROOT) $(LAB_ARGS)
+	@if ! [ -w "$$HOME" ]; then export HOME="$(CURDIR)/$(VENV)/home"; mkdir -p "$$HOME"; \
+	  echo "Your home folder can't be written: settings and points go to $(VENV)/home."; fi; \
+	$(BIN)/jupyter lab --ServerApp.root_dir=. $(ROOT) \
+	  --LabApp.default_url=/lab/tree/notebooks/00_start_here.ipynb $(LAB_ARGS)
 
 test: lint compiled
 	$(BIN)/python -m pytest $(PARALLEL) $(PYTEST_ARGS)
