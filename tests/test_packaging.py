@@ -197,6 +197,43 @@ def test_make_alone_prints_help():
         assert target in done.stdout
 
 
+def test_make_lab_serves_the_whole_course_and_opens_the_first_lesson():
+    """From notebooks/ alone, the lessons' links to exercises/ would lead nowhere."""
+    shown = subprocess.run(
+        ["make", "-n", "lab"], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    for command in (shown, readme):
+        assert "jupyter lab --ServerApp.root_dir=. " in command
+        page = re.search(r"--LabApp.default_url=/lab/tree/(\S+)", command).group(1)
+        assert (ROOT / page).is_file()
+
+
+def test_make_names_a_python_that_is_not_there(tmp_path):
+    done = subprocess.run(
+        ["make", "lab", "PYTHON=nopython", f"VENV={tmp_path / 'none'}"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode
+    assert "There is no nopython here. Install Python 3.10 or newer" in done.stdout
+
+
+@pytest.mark.parametrize("compiled", [True, False])
+def test_a_core_that_could_not_be_built_is_told_plainly(tmp_path, compiled):
+    """A compiler without Python's headers: the installation goes on, and must not be silent."""
+    (tmp_path / "fedcore.py").write_text(f"info = lambda: {{'compiled': {compiled}}}")
+    python, path = repr(sys.executable), str(tmp_path)
+    done = run_setup_script(
+        tmp_path, f"import environment\nenvironment.check_core({python})", PYTHONPATH=path
+    )
+    assert done.returncode == 0, done.stderr
+    assert ("The compiled core could not be built" in done.stdout) is not compiled
+    assert ("python3-dev" in done.stdout) is not compiled
+
+
 def test_ci_calls_the_command_of_the_readme():
     assert "make test" in (ROOT / "README.md").read_text()
     assert (ROOT / ".ci" / "run").read_text().strip().endswith("make test")
