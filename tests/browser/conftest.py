@@ -9,7 +9,7 @@ import nbformat
 import pytest
 
 from browser import chromium
-from browser.notebook import IMPORTS, ROOT, Notebook
+from browser.notebook import IMPORTS, LIMIT, ROOT, Notebook
 from browser.server import Server
 
 RESULTS = ROOT / "test-results"
@@ -99,8 +99,9 @@ def course(browser_path, server, request):
     The scope is this folder: Playwright keeps an event loop running in the thread that uses it,
     which no later test that needs one of its own could bear.
     """
-    from playwright.sync_api import sync_playwright
+    from playwright.sync_api import expect, sync_playwright
 
+    expect.set_options(timeout=1000 * LIMIT)
     with sync_playwright() as playwright:
         browser = chromium.launch(playwright, browser_path)
         opened = request.config.stash[OPEN] = Course(server, browser)

@@ -15,8 +15,8 @@
 
 A lesson is run once in a session and its page is shared: leave it usable, since the next test of
 that lesson gets it as you left it. All tests of a lesson run in a row, whatever their file. What
-ruins a page (a restart, an answer that counts) belongs on one of its own: ``open_cells``,
-``open_notebook("exercises/...")``, or ``open_lesson`` for a copy of a lesson.
+ruins a page (a restart, settings that stay) belongs on one of its own: ``open_cells``, or
+``open_notebook("exercises/...")`` for a fresh copy of any notebook.
 
 Playwright's own ``note.page`` does the rest: locators wait, so does ``playwright.sync_api.expect``.
 A test that fails leaves screenshots, console and the server's log in ``test-results/``.
@@ -213,6 +213,14 @@ class Notebook:
         ran = lambda: self.cells()[index]["count"] is not None and self._connected()  # noqa: E731
         self.until(ran, f"the cell with {text!r} to have run", limit)
 
+    def write(self, text, source):
+        """Replace the source of the cell that holds ``text``: a click, select all, paste."""
+        editor = self.cell(text).locator(".cm-content")
+        editor.click()
+        editor.press("ControlOrMeta+a")
+        self.page.keyboard.insert_text(source)
+        assert self.index(source) is not None
+
     def kernel(self, expression):
         """The value of a Python expression in the notebook's kernel: numbers, text, lists, dicts.
 
@@ -235,6 +243,8 @@ class Notebook:
     def save(self):
         """Save the notebook, and wait for it."""
         self.page.evaluate('() => window.jupyterapp.commands.execute("docmanager:save")')
+        dirty = "() => window.jupyterapp.shell.currentWidget.context.model.dirty"
+        self.until(lambda: not self.page.evaluate(dirty), "the notebook to be saved")
 
     def reload(self):
         """Load the page anew; the kernel lives on."""

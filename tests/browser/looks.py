@@ -1,0 +1,92 @@
+"""Whether what a notebook should show is on the page: figures, widgets, quizzes."""
+
+import re
+
+WIDGET = "application/vnd.jupyter.widget-view+json"
+
+# The same figure twice, as HTML with its alternative text and as PNG, counts once.
+FIGURES = """(output) => [...output.querySelectorAll("img")].map((image) => ({
+  loaded: image.complete && image.naturalWidth > 0,
+  shown: image.getBoundingClientRect().width > 20 && image.getBoundingClientRect().height > 20,
+  alt: image.alt,
+}))"""
+
+# What is wrong with a widget, in words; "" where it is drawn.
+FAULT = r"""(output) => {
+  const text = output.innerText.trim();
+  const failed = text.match(/Loading widget|Error (displaying|creating|loading) widget.*/i);
+  if (failed) return failed[0];
+  const size = (node) => node.getBoundingClientRect();
+  const box = size(output);
+  if (box.height < 20 || box.width < 100) return `it takes ${box.width} by ${box.height} pixels`;
+  const seen = (node) => size(node).width > 1 && size(node).height > 1;
+  const marks = "path, rect, circle, ellipse, line, polyline, polygon, text, image";
+  const drawn = (node) => [...node.querySelectorAll(marks)].some(
+    (mark) => size(mark).width > 0 || size(mark).height > 0);
+  const drawings = [...output.querySelectorAll("svg")].filter(seen);
+  if (drawings.some((drawing) => !drawn(drawing))) return "a drawing is empty";
+  const filled = (canvas) => {
+    const pen = canvas.getContext("2d");
+    return pen && pen.getImageData(0, 0, canvas.width, canvas.height).data.some((v) => v > 0);
+  };
+  const canvases = [...output.querySelectorAll("canvas")].filter(seen);
+  if (canvases.some((canvas) => !filled(canvas))) return "a canvas is empty";
+  return text || drawings.length || canvases.length ? "" : "nothing is drawn";
+}"""
+
+
+def outputs(note, index):
+    """Locators of the outputs of a cell, each as the page shows it."""
+    return note.cell(index).locator(".jp-Cell-outputArea > .jp-OutputArea-child")
+
+
+def widget_faults(note):
+    """What is wrong with the widgets, one text each; each gets the time that it needs to draw."""
+    faults = []
+    for i, cell in enumerate(note.cells()):
+        for j, output in enumerate(cell["outputs"]):
+            if WIDGET in output.get("data", {}):
+                fault = _fault(note, outputs(note, i).nth(j))
+                if fault:
+                    faults.append(f"cell {i}, output {j}: {fault}")
+    return faults
+
+
+def n_widgets(note):
+    """How many widgets the outputs hold."""
+    return sum(WIDGET in o.get("data", {}) for cell in note.cells() for o in cell["outputs"])
+
+
+def _fault(note, output, limit=30):
+    """The last fault of a widget that stays faulty for ``limit`` seconds, or ""."""
+    seen = [""]
+
+    def fine():
+        seen[0] = output.evaluate(FAULT)
+        return not seen[0]
+
+    try:
+        note.until(fine, "a widget to be drawn", limit)
+    except TimeoutError:
+        return seen[0]
+    return ""
+
+
+def figure_faults(note):
+    """What is wrong with the figures of the outputs and the pictures of the text."""
+    faults = []
+    for i, cell in enumerate(note.cells()):
+        wanted = sum("image/png" in output.get("data", {}) for output in cell["outputs"])
+        if cell["kind"] == "markdown":
+            wanted = len(re.findall(r"!\[|<img", cell["source"]))
+        if not wanted:
+            continue
+        shown = note.cell(i).evaluate(FIGURES)
+        if len(shown) < wanted:
+            faults.append(f"cell {i}: {len(shown)} of {wanted} figures are on the page")
+        faults += [
+            f"cell {i}: {figure}"
+            for figure in shown
+            if not (figure["loaded"] and figure["shown"] and figure["alt"].strip())
+        ]
+    return faults
