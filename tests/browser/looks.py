@@ -37,16 +37,18 @@ FAULT = r"""(output) => {
 
 def outputs(note, index):
     """Locators of the outputs of a cell, each as the page shows it."""
-    return note.cell(index).locator(".jp-Cell-outputArea > .jp-OutputArea-child")
+    return note.cell(index).locator(
+        ".jp-Cell-outputArea > .jp-OutputArea-child > .jp-OutputArea-output"
+    )
 
 
-def widget_faults(note):
-    """What is wrong with the widgets, one text each; each gets the time that it needs to draw."""
+def widget_faults(note, limit=60):
+    """What is wrong with the widgets, one text each; each gets ``limit`` seconds to be drawn."""
     faults = []
     for i, cell in enumerate(note.cells()):
         for j, output in enumerate(cell["outputs"]):
             if WIDGET in output.get("data", {}):
-                fault = _fault(note, outputs(note, i).nth(j))
+                fault = _fault(note, outputs(note, i).nth(j), limit)
                 if fault:
                     faults.append(f"cell {i}, output {j}: {fault}")
     return faults
@@ -57,7 +59,7 @@ def n_widgets(note):
     return sum(WIDGET in o.get("data", {}) for cell in note.cells() for o in cell["outputs"])
 
 
-def _fault(note, output, limit=30):
+def _fault(note, output, limit):
     """The last fault of a widget that stays faulty for ``limit`` seconds, or ""."""
     seen = [""]
 

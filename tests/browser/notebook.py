@@ -34,7 +34,7 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent.parent
 LESSONS = [path.stem for path in sorted((ROOT / "notebooks").glob("[0-9][0-9]_*.ipynb"))]
 LIMIT = 120  # seconds for whatever takes one or two on an idle machine
-RUN_LIMIT = 600  # seconds for a whole lesson
+RUN_LIMIT = 900  # seconds for a whole lesson
 POLL = 0.2
 
 IMPORTS = """import fedcore as fc
