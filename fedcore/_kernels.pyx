@@ -47,8 +47,9 @@ cdef extern from "_simd.h":
         void (*exps)(float *z, float largest, int width) noexcept nogil
         int (*nonzeros)(const float *x, const float *next, int start, int stop, int *row,
                         float *value) noexcept nogil
-        void (*accumulate)(double *total, const float *const *rows, const float *const *next,
-                           const double *weight, Py_ssize_t n) noexcept nogil
+        void (*accumulate)(double *total, int fours, const float *const *rows,
+                           const float *const *next, const double *weight,
+                           Py_ssize_t n) noexcept nogil
     const simd_ops *simd_select(const char *name) noexcept nogil
 
 cdef bytes _wanted = os.environ.get("FEDCORE_SIMD", "").encode()
@@ -74,23 +75,24 @@ def weighted_average(updates, const double[::1] coefficients, out):
     updates: (K, P) array or list of K arrays (P,), float32 or float64, each contiguous; read-only
     is fine and nothing is copied. coefficients: (K,), summing to 1. out: (P,), same dtype, written.
     Clients are added in groups of four (float32) or one by one (float64), in the order of k.
-    Raises ValueError if a length differs from that of ``out``.
+    Returns whether all of ``out`` is finite. Raises ValueError if a length differs from that of it.
     """
     if out.dtype == "float32":
-        _average_float32(updates, coefficients, out)
-    else:
-        _average_float64(updates, coefficients, out)
+        return _average_float32(updates, coefficients, out)
+    return _average_float64(updates, coefficients, out)
 
 
-cdef _average_float32(updates, const double[::1] coefficients, float[::1] out):
+cdef bint _average_float32(updates, const double[::1] coefficients, float[::1] out) except -1:
     cdef Py_ssize_t k, strip, start, width, i, n_clients = len(updates), n_params = out.shape[0]
     cdef Py_ssize_t groups = (n_clients + 3) // 4
     cdef const float[::1] update
     cdef const float **rows = <const float **>calloc(4 * groups + 4, sizeof(void *))
     cdef double *weight = <double *>calloc(4 * groups + 4, sizeof(double))
-    cdef const float *block[4]
-    cdef const float *next[4]
+    cdef int fours
+    cdef const float *block[8]
+    cdef const float *next[8]
     cdef double total[BLOCK]
+    cdef bint finite = True
     try:
         if rows == NULL or weight == NULL:
             raise MemoryError("weighted_average: no memory for the list of clients")
@@ -110,22 +112,28 @@ cdef _average_float32(updates, const double[::1] coefficients, float[::1] out):
                 start = strip * BLOCK           # BLOCKED: all clients, one strip of columns
                 width = min(BLOCK, n_params - start)
                 memset(total, 0, sizeof(total))
-                for k in range(0, 4 * groups, 4):
-                    for i in range(4):
+                k = 0
+                while k < 4 * groups:
+                    fours = 2 if k + 8 <= 4 * groups else 1
+                    for i in range(4 * fours):
                         block[i] = rows[k + i] + start
-                        next[i] = rows[(k + 4 + i) % (4 * groups)] + start
-                    simd.accumulate(total, block, next, weight + k, width)
+                        next[i] = rows[(k + 4 * fours + i) % (4 * groups)] + start
+                    simd.accumulate(total, fours, block, next, weight + k, width)
+                    k += 4 * fours
                 for i in range(width):
                     out[start + i] = <float>total[i]
+                finite &= all_finite(&out[start], width)
     finally:
         free(rows)
         free(weight)
+    return finite
 
 
-cdef _average_float64(updates, const double[::1] coefficients, double[::1] out):
+cdef bint _average_float64(updates, const double[::1] coefficients, double[::1] out) except -1:
     cdef Py_ssize_t k, i, n_clients = len(updates), n_params = out.shape[0]
     cdef const double[::1] update
     cdef double weight
+    cdef bint finite = True
     if coefficients.shape[0] != n_clients:
         raise ValueError(f"expected {n_clients} coefficients, got {coefficients.shape[0]}")
     out[:] = 0
@@ -137,6 +145,9 @@ cdef _average_float64(updates, const double[::1] coefficients, double[::1] out):
         with nogil:
             for i in range(n_params):
                 out[i] += weight * update[i]
+    for i in range(n_params):
+        finite &= out[i] - out[i] == 0                   # infinite or NaN: the difference is NaN
+    return finite
 
 
 def add_weighted(double[::1] total, const float[::1] update, double weight):

@@ -17,12 +17,14 @@ def weighted_average(updates, coefficients, out):
     """out = sum_k coefficients[k] * updates[k], summed in float64, in the order of k.
 
     updates: (K, P) array or list of K arrays (P,), float32 or float64; coefficients: (K,) float64
-    that sum to 1; out: (P,), same dtype as the updates, written in place.
+    that sum to 1; out: (P,), same dtype as the updates, written in place. Returns whether all of
+    ``out`` is finite.
     """
     total = np.zeros(len(out), dtype=np.float64)
     for update, coefficient in zip(updates, coefficients, strict=True):
         total += coefficient * update.astype(np.float64)
     out[:] = total
+    return bool(np.isfinite(out).all())
 
 
 def add_weighted(total, update, weight):

@@ -10,7 +10,7 @@
  *   dots          out[row[j]] += sum_c matrix[row[j], c] * y[c]       one number a row
  *   exps          z[j]         = exp(z[j] - largest)                  for the softmax
  *   nonzeros      where x is not 0, and what stands there
- *   accumulate    total  += sum of four weighted arrays, in double    the server's average
+ *   accumulate    total       += sum of weighted arrays, in double    the server's average
  *
  * The rows of a matrix are ``width`` floats long, a whole multiple of 16: callers pad them with
  * zeros, so no loop has a tail.
@@ -44,8 +44,8 @@ typedef struct {
                  int width);
     void (*exps)(float *z, float largest, int width);
     int (*nonzeros)(const float *x, const float *next, int from, int to, int *row, float *value);
-    void (*accumulate)(double *total, const float *const *rows, const float *const *next,
-                       const double *weight, ptrdiff_t n);
+    void (*accumulate)(double *total, int fours, const float *const *rows,
+                       const float *const *next, const double *weight, ptrdiff_t n);
 } simd_ops;
 
 /* This file includes itself below, once per instruction set, to get the bodies at its end. */
@@ -414,21 +414,38 @@ SIMD_TARGET static int SIMD_NAME(nonzeros)(const float *x, const float *next, in
     return found;
 }
 
-/* Four arrays at a time: the running total is read and written once for four reads of input. The
- * next four are asked for meanwhile (where nothing follows, next is rows): the processor guesses what
- * comes next in one array, but not which array comes next. */
-SIMD_TARGET static void SIMD_NAME(accumulate)(double *total, const float *const *rows,
+/* Four or eight arrays at a time, in sums of four: the running total is read and written once for
+ * all of them. Those that follow are asked for meanwhile (where nothing does, next is rows): the
+ * processor guesses what comes next in one array, but not which array comes next. */
+SIMD_TARGET SIMD_INLINE void SIMD_NAME(add_fours)(const int FOURS, double *total,
+                                                  const float *const *rows,
+                                                  const float *const *next, const double *weight,
+                                                  ptrdiff_t n) {
+    const float *r[8];
+    double w[8], sum;
+    ptrdiff_t i = 0;
+    for (int k = 0; k < 4 * FOURS; k++) r[k] = rows[k], w[k] = weight[k];
+#define FOUR(k, i) \
+    ((w[k] * r[k][i] + w[k + 1] * r[k + 1][i]) + (w[k + 2] * r[k + 2][i] + w[k + 3] * r[k + 3][i]))
+    for (; i + 16 <= n; i += 16) {
+        for (int k = 0; k < 4 * FOURS; k++) PREFETCH(next[k] + i);
+        for (int j = 0; j < 16; j++) {
+            sum = total[i + j] + FOUR(0, i + j);
+            total[i + j] = FOURS == 2 ? sum + FOUR(4, i + j) : sum;
+        }
+    }
+    for (; i < n; i++) {
+        sum = total[i] + FOUR(0, i);
+        total[i] = FOURS == 2 ? sum + FOUR(4, i) : sum;
+    }
+#undef FOUR
+}
+
+SIMD_TARGET static void SIMD_NAME(accumulate)(double *total, int fours, const float *const *rows,
                                               const float *const *next, const double *weight,
                                               ptrdiff_t n) {
-    const float *a = rows[0], *b = rows[1], *c = rows[2], *d = rows[3];
-    const double wa = weight[0], wb = weight[1], wc = weight[2], wd = weight[3];
-    ptrdiff_t i = 0;
-    for (; i + 16 <= n; i += 16) {
-        for (int k = 0; k < 4; k++) PREFETCH(next[k] + i);
-        for (int j = 0; j < 16; j++)
-            total[i + j] += (wa * a[i + j] + wb * b[i + j]) + (wc * c[i + j] + wd * d[i + j]);
-    }
-    for (; i < n; i++) total[i] += (wa * a[i] + wb * b[i]) + (wc * c[i] + wd * d[i]);
+    if (fours == 2) SIMD_NAME(add_fours)(2, total, rows, next, weight, n);
+    else SIMD_NAME(add_fours)(1, total, rows, next, weight, n);
 }
 
 #undef CASES

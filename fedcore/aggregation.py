@@ -34,8 +34,7 @@ def weighted_average(
     rows = _check_updates(updates)
     coefficients = normalize_weights(weights, len(rows))
     out = _check_out(out, rows)
-    kernels.weighted_average(rows, coefficients, out)
-    if not np.isfinite(out).all():
+    if not kernels.weighted_average(rows, coefficients, out):
         _blame(rows)
     return out
 

@@ -97,16 +97,19 @@ static void check_exps(const simd_ops *simd) {
 }
 
 static void check_accumulate(const simd_ops *simd) {
-    double total[ROWS], weight[4] = {0.1, 0.2, 0.3, 0.4};
-    float rows[4][ROWS];
-    const float *row[4] = {rows[0], rows[1], rows[2], rows[3]};
-    fill(rows[0], 4 * ROWS);
-    for (int i = 0; i < ROWS; i++) total[i] = i;
-    simd->accumulate(total, row, row, weight, ROWS);
-    for (int i = 0; i < ROWS; i++) {
-        double sum = i;
-        for (int k = 0; k < 4; k++) sum += weight[k] * rows[k][i];
-        compare("accumulate", total[i], sum, 1e-9);
+    double total[ROWS], weight[8] = {0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8};
+    float rows[8][ROWS];
+    const float *several[8];
+    fill(rows[0], 8 * ROWS);
+    for (int k = 0; k < 8; k++) several[k] = rows[k];
+    for (int fours = 1; fours <= 2; fours++) {
+        for (int i = 0; i < ROWS; i++) total[i] = i;
+        simd->accumulate(total, fours, several, several, weight, ROWS);
+        for (int i = 0; i < ROWS; i++) {
+            double sum = i;
+            for (int k = 0; k < 4 * fours; k++) sum += weight[k] * rows[k][i];
+            compare("accumulate", total[i], sum, 1e-9);
+        }
     }
 }
 
