@@ -22,7 +22,7 @@ from flower_help import APP, OnlyThose, finish, reference, small, wait_until
 import fedcore as fc
 from fedcore.flower_processes import Loopback
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow(seconds=60), pytest.mark.xdist_group("flower failures")]
 
 K = 12
 TIMEOUT = 60.0  # seconds of a round; the dead and the late make round 1 take as long

@@ -1,16 +1,12 @@
 """What a commit is held to: the hooks pass on what is there, and each refuses its own fault."""
 
 import json
-import os
-import shutil
-import subprocess
-import sys
 
 import check_spelling
 import nbformat
 import pytest
 import tidy_notebooks
-from conftest import ROOT
+from checkout import copy, run
 
 PATH = "/home/ada/data"
 LESSON = "notebooks/02_fedavg.ipynb"
@@ -18,50 +14,32 @@ WRONG = "t" + "eh"  # in one word it would be a fault of this file
 EXERCISE = "solutions/02_fedavg/02_fedavg.ipynb"
 
 
-def run(folder, *command):
-    env = {key: value for key, value in os.environ.items() if not key.startswith("GIT_")}
-    for who in ("AUTHOR", "COMMITTER"):
-        env |= {f"GIT_{who}_NAME": "Ada", f"GIT_{who}_EMAIL": "ada@example.org"}
-    env |= {"PRE_COMMIT_HOME": str(folder / ".hooks"), "PRE_COMMIT_COLOR": "never"}
-    return subprocess.run(
-        command,
-        cwd=folder,
-        env=env,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        check=False,
-    )
-
-
 @pytest.fixture
 def checkout(tmp_path):
-    """A repository of its own that holds what this one does, changed files included."""
-    listed = run(ROOT, "git", "ls-files", "-z", "--cached", "--others", "--exclude-standard")
-    if listed.returncode:
-        pytest.skip("not a git checkout")
-    for name in filter(None, listed.stdout.split("\0")):
-        if (ROOT / name).is_file():
-            (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(ROOT / name, tmp_path / name)
-    (tmp_path / ".venv").symlink_to(sys.prefix)
+    """A repository of its own that holds what this one does."""
+    copy(tmp_path)
     with (tmp_path / ".gitignore").open("a") as ignored:
         ignored.write(".venv\n.hooks\n")
-    assert run(tmp_path, "git", "init", "-q").returncode == 0
-    assert run(tmp_path, "git", "add", "-A").returncode == 0
+    assert git(tmp_path, "init", "-q").returncode == 0
+    assert git(tmp_path, "add", "-A").returncode == 0
     return tmp_path
+
+
+def git(folder, *arguments):
+    hooks = {"PRE_COMMIT_HOME": str(folder / ".hooks"), "PRE_COMMIT_COLOR": "never"}
+    return run(folder, "git", *arguments, **hooks)
 
 
 @pytest.mark.slow(seconds=20)
 def test_hooks_pass_on_what_is_there_and_refuse_what_is_planted(checkout):
     assert run(checkout, ".venv/bin/pre-commit", "install").returncode == 0
-    clean = run(checkout, "git", "commit", "-qm", "All of it")
+    clean = git(checkout, "commit", "-qm", "All of it")
     assert clean.returncode == 0, clean.stdout
     assert clean.stdout.count("Passed") == 5, clean.stdout
 
     plant(checkout)
-    run(checkout, "git", "add", "-A")
-    refused = run(checkout, "git", "commit", "-m", "Faults")
+    git(checkout, "add", "-A")
+    refused = git(checkout, "commit", "-m", "Faults")
     assert refused.returncode != 0
     assert refused.stdout.count("Failed") == 5, refused.stdout
     for said in (

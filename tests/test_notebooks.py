@@ -136,6 +136,21 @@ def test_a_lesson_has_its_parts(path):
     assert re.search(r"\blab\.\w*Panel\(", code), "a live panel"
 
 
+WRITTEN = [
+    *NOTEBOOKS,
+    *sorted((ROOT / "fedcore" / "lab").rglob("*.json")),
+    *sorted((ROOT / "solutions").rglob("*.[im][pd]*")),
+    ROOT / "README.md",
+]
+
+
+@pytest.mark.parametrize("path", WRITTEN, ids=lambda path: str(path.relative_to(ROOT)))
+def test_nothing_is_left_to_write(path):
+    """`make new-lesson` and `make new-exercise` leave a TODO wherever somebody must write."""
+    lines = path.read_text(encoding="utf-8").splitlines()
+    assert [f"line {i}: {line.strip()}" for i, line in enumerate(lines, 1) if "TODO" in line] == []
+
+
 # -------------------------------------------------------------------------------- the run
 
 OFFLINE = """
