@@ -1,7 +1,7 @@
 # Everything a learner or a developer types. `make` alone prints this help.
 # Variables: PYTHON (the interpreter to build the environment with), LAB_ARGS (passed to JupyterLab),
-# INBOX (a folder of hand-ins to collect before grading), NAME (of a lesson), PYTEST_ARGS (passed to
-# pytest last: "-n 0" runs one test after the other).
+# INBOX (a folder of hand-ins to collect before grading), NAME and TITLE (of a lesson), PYTEST_ARGS
+# (passed to pytest last: "-n 0" runs one test after the other).
 
 PYTHON  ?= python3
 VENV    := .venv
@@ -14,7 +14,8 @@ FIND_PYTHON := command -v "$(PYTHON)" >/dev/null || { echo "There is no $(PYTHON
   or say what yours is called: make lab PYTHON=python3.12"; exit 1; }
 
 .DEFAULT_GOAL := help
-.PHONY: help lab test check lesson compiled test-flower federation lint format hooks exercises grade figures glossary outputs bench table1 clean
+.PHONY: help lab test check lesson compiled test-flower federation lint format hooks \
+        new-lesson new-exercise exercises grade figures glossary outputs bench table1 clean
 
 help:
 	@echo "make lab      set up and open the course in JupyterLab"
@@ -25,6 +26,8 @@ help:
 	@echo "make test-flower  add Flower, and run the tests that need it (minutes)"
 	@echo "make lint     check style, notebooks, quizzes, spelling   make format   fix most of it"
 	@echo "make hooks    check the same before each commit, by pre-commit"
+	@echo "make new-lesson    begin a lesson: NAME=08_topic TITLE='Its title'"
+	@echo "make new-exercise  begin an exercise: NAME=08_topic"
 	@echo "make exercises  release solutions/ as exercises/, without the answers"
 	@echo "make grade    grade submitted/ (INBOX=FOLDER collects files first): gradebook, feedback, CSV"
 	@echo "make bench    time the compiled core against its peers on this machine (minutes)"
@@ -73,6 +76,12 @@ format: $(VENV)/.test
 
 hooks: $(VENV)/.test
 	$(BIN)/pre-commit install
+
+new-lesson: $(VENV)/.test
+	@$(BIN)/python tools/new_lesson.py "$(NAME)" "$(TITLE)"
+
+new-exercise: $(VENV)/.test
+	@$(BIN)/python tools/new_exercise.py "$(NAME)" "$(TITLE)"
 
 exercises: $(VENV)/.course
 	$(BIN)/python tools/make_exercises.py

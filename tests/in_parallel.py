@@ -15,6 +15,7 @@ MOST = 8  # workers: the longest units would not be done sooner by more
 USUAL = 0.2  # seconds of a test that is not slow
 
 
+@pytest.hookimpl(optionalhook=True)  # pytest-xdist may be switched off
 def pytest_xdist_auto_num_workers(config):
     """``-n auto``: a worker for each core, if there is memory for so many."""
     room = int(psutil.virtual_memory().available // MEMORY)

@@ -117,6 +117,7 @@ def test_the_naive_sum_is_the_single_rounds_times_their_number():
     assert accounting.epsilon(**USERS, method="naive") > 10 * accounting.epsilon(**USERS)
 
 
+@pytest.mark.slow(seconds=4)
 def test_releases_compose():
     halves = [Release(1, 0.1, 12), Release(1, 0.1, 0), Release(1, 0.1, 18)]
     for method in accounting.METHODS:

@@ -85,7 +85,7 @@ def test_targets_are_judged_from_the_measurements(peers):
     assert "| federation, E = 1: Flower over fedcore | at least 20 | 25.00 | yes |" in table
 
 
-@pytest.mark.slow
+@pytest.mark.slow(seconds=10)
 def test_a_quick_run_writes_table_and_plot(tmp_path):
     parts = [f"--only={part}" for part in ("training", "averaging", "threads", "scale")]
     done = subprocess.run(

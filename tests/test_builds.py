@@ -53,13 +53,13 @@ def library(name):
     return os.path.realpath(path)
 
 
-@pytest.mark.slow
+@pytest.mark.slow(seconds=25)
 def test_debug_build_with_bounds_checks(tmp_path):
     output = build_and_test(tmp_path, {"FEDCORE_DEBUG": "1"}, {})
     assert " passed" in output
 
 
-@pytest.mark.slow
+@pytest.mark.slow(seconds=60)
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="LD_PRELOAD is Linux's")
 def test_address_and_undefined_behaviour_sanitizers(tmp_path):
     preload = " ".join([library("libasan.so"), library("libubsan.so")])

@@ -264,6 +264,7 @@ def test_a_device_that_loses_a_condition_dies_of_it():
             assert not getattr(fleet.conditions(e.time, np.array([e.device])), e.cause)[0]
 
 
+@pytest.mark.slow(seconds=4)
 def test_known_propensities_make_the_mean_unbiased():
     """Horvitz and Thompson: sum of n_k x_k / p_k over the reports has the mean sum of n_k x_k."""
     rng = np.random.default_rng(1)

@@ -341,6 +341,7 @@ def course(tmp_path):
     return tmp_path
 
 
+@pytest.mark.slow(seconds=10)
 def test_no_hand_in_ends_the_batch_and_each_has_its_reason(course):
     said = []
     quick = grading.Limits(cpu_seconds=1, wall_seconds=20)
@@ -380,7 +381,7 @@ def snapshot(root):
     return gradebook.table(root / "gradebook.db"), (root / "grades.csv").read_text(), feedback
 
 
-@pytest.mark.slow
+@pytest.mark.slow(seconds=40)
 @pytest.mark.skipif(os.name != "posix", reason="kill -9")
 def test_killed_at_any_moment_and_run_again_gives_the_same_gradebook(course):
     for student in ("bomb", "exit", "html", "nested", "wrong-type", "nothing", "duplicated"):
@@ -407,6 +408,7 @@ def test_killed_at_any_moment_and_run_again_gives_the_same_gradebook(course):
         assert snapshot(course) == whole
 
 
+@pytest.mark.slow(seconds=10)
 def test_grading_again_replaces_and_a_changed_exercise_is_defined_anew(course):
     for path in (course / "submitted").iterdir():
         if path.name not in ("anna", "garbage"):
@@ -437,6 +439,7 @@ def test_collect_understands_both_layouts(tmp_path, course):
     assert len(files.submissions(tmp_path / "in", known)) == 2
 
 
+@pytest.mark.slow(seconds=4)
 def test_nothing_to_grade_is_said(tmp_path):
     command = [sys.executable, "-m", "fedcore.grading", "--root", str(tmp_path)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -444,7 +447,7 @@ def test_nothing_to_grade_is_said(tmp_path):
     assert "no exercises in" in done.stderr
 
 
-@pytest.mark.slow
+@pytest.mark.slow(seconds=20)
 def test_nbgraders_own_autograde_can_not_be_patched(tmp_path):
     """`nbgrader autograde` with the course's configuration: the same engine."""
     for name in ("solutions", "nbgrader_config.py"):
@@ -488,6 +491,7 @@ def test_isolation_is_measured():
     assert there["memory and file limits"] == (os.name == "posix")
 
 
+@pytest.mark.slow(seconds=5)
 def test_points_changed_by_hand_outlive_grading_again(course):
     for path in (course / "submitted").iterdir():
         if path.name != "blank":

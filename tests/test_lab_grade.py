@@ -79,7 +79,7 @@ def test_outside_a_notebook_it_says_so(monkeypatch):
         lab.grade(*CHECK)
 
 
-@pytest.mark.slow
+@pytest.mark.slow(seconds=6)
 @pytest.mark.parametrize(("student", "n_failed"), [("solutions", 0), ("exercises", 1)])
 def test_the_validate_button(student, n_failed, tmp_path, monkeypatch):
     """nbgrader's Validator, which is what JupyterLab's button calls."""

@@ -375,7 +375,7 @@ def test_controls_move_only_to_their_stops():
 # ----------------------------------------------------------------------------------- headless
 
 
-@pytest.mark.slow
+@pytest.mark.slow(seconds=6)
 def test_a_notebook_without_a_browser_neither_blocks_nor_leaves_a_trace(tmp_path):
     """The kernel is closed while a long run is under way: nothing is printed, nothing hangs."""
     notebook = nbformat.v4.new_notebook()

@@ -82,6 +82,7 @@ def test_kill_9_loses_nothing_that_was_confirmed():
     assert len(kept) <= confirmed + 2  # the one that was under way
 
 
+@pytest.mark.slow(seconds=5)
 def test_several_notebooks_write_at_once():
     program = (
         "for i in range(15):\n    progress.award(f'mine-{NAME}-{i}', 1, 1)\n"

@@ -197,7 +197,7 @@ class Watch(threading.Thread):
 
 
 @all_notebooks
-@pytest.mark.slow
+@pytest.mark.slow(seconds=60)
 def test_runs_offline_within_what_it_states(path, tmp_path):
     """nbval re-runs it and compares marked outputs. Time is processor time: machines are noisy.
 

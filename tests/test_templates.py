@@ -1,4 +1,4 @@
-"""`make new-lesson` and `make new-exercise`: what they make is whole, and runs; only words are missing.
+"""`make new-lesson`, `make new-exercise`: what they make is whole, and runs; words are missing.
 
 In a copy of the checkout: there the course's own tests are run on what was made.
 """
@@ -41,8 +41,8 @@ def tool(folder, name, *arguments):
     return run(folder, *command, PYTHONPATH=str(folder))
 
 
-def tests(folder, *arguments):
-    options = ("-q", "-rfE", "-p", "no:cacheprovider", "-p", "no:xdist")
+def run_tests(folder, *arguments):
+    options = ("-q", "-rfE", "-p", "no:cacheprovider", "-n", "0")
     return run(folder, sys.executable, "-m", "pytest", *options, *arguments, PYTHONPATH=str(folder))
 
 
@@ -51,7 +51,7 @@ def test_a_new_lesson_and_its_exercise_fail_only_where_words_are_missing(made):
     folder = made[0]
     files = ("notebooks", "exercises", "lab_answers", "lab_progress", "lab_widgets", "glossary")
     chosen = f"{NAME} or skill or map or feeds or exercises_are or lessons or hundred or README"
-    done = tests(folder, *(f"tests/test_{name}.py" for name in files), "-k", chosen)
+    done = run_tests(folder, *(f"tests/test_{name}.py" for name in files), "-k", chosen)
     failed = set(re.findall(r"^FAILED \S+::(\w+)", done.stdout, re.M))
     assert failed == {
         "test_nothing_is_left_to_write",
