@@ -258,9 +258,10 @@ function render({ model, el: host }) {
     }
     const frame = shown();
     const ended = !frame || time >= frame.map.seconds;
-    if (frame && ended && index >= frames.length - 1 && !busy()) go(0, 0);
-    else if (frame && ended && index < frames.length - 1 && index > 0) go(index + 1, 0);
-    else if (ended) go(index, 0);
+    const from = calm() ? Infinity : 0;
+    if (frame && ended && index >= frames.length - 1 && !busy()) go(0, from);
+    else if (frame && ended && index < frames.length - 1 && index > 0) go(index + 1, from);
+    else if (ended) go(index, from);
     before = performance.now();
     timer = requestAnimationFrame(tick);
   }
