@@ -143,7 +143,13 @@ def test_the_panel_replays_the_record(without_flower, monkeypatch):
     wait_until(lambda: "The record has ended" in panel.status.value)
     assert "killed from here" in panel.output.value
     assert len(panel.map.frames) == 3
-    assert [client["id"] for client in panel.map.frames[-1]["clients"]] == [0, 1]
+    last = panel.map.frames[-1]
+    assert [(c["id"], c["down"], c["up"]) for c in last["clients"]] == [
+        (0, 31_400, 31_400),
+        (1, 31_400, 31_400),
+        (2, 31_400, 0),
+    ]
+    assert "0 and 1 sent it back, trained, and nothing came from 2" in last["text"]
     panel.close()
 
 

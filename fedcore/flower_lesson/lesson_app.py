@@ -25,6 +25,7 @@ def configure(context):
         n_clients=int(config["n-clients"]),
         n_rounds=int(config["n-rounds"]),
         local=fc.LocalSGD(epochs=1, batch_size=10, lr=0.05),
+        wait=180.0,  # seconds for all clients to connect
         round_timeout=float(config["round-timeout"]),
         checkpoint=str(config["checkpoint"]),
     )

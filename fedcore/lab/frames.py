@@ -44,6 +44,33 @@ def round_frame(record: RoundRecord) -> dict[str, Any]:
     return _frame(f"Round {record.round}", clients, text)
 
 
+def asked_frame(record: RoundRecord, asked: Sequence[int]) -> dict[str, Any]:
+    """A round that not everybody survived, in the form of ``round_frame``.
+
+    asked: the ids of those that were sent the model; who of them is not in the record was silent.
+    """
+    down = record.bytes_down // max(len(asked), 1)
+    up = record.bytes_up // max(len(record.clients), 1)
+    weights = dict(zip(record.clients, record.weights, strict=True))
+    clients = [
+        {
+            "id": k,
+            "down": down,
+            "up": up if k in weights else 0,
+            "notes": [f"weight in the mean {number(weights[k])}" if k in weights else "was silent"],
+        }
+        for k in asked
+    ]
+    silent = [k for k in asked if k not in weights]
+    text = (
+        f"The server asked {count(len(asked), 'client')}: {_names(asked)}. Each was sent the model "
+        f"({size(down)}); {_names(record.clients) if weights else 'nobody'} sent it back, trained"
+        f"{', and nothing came from ' + _names(silent) if silent else ''}. "
+        f"Test accuracy after the mean: {percent(record.accuracy)}."
+    )
+    return _frame(f"Round {record.round}", clients, text)
+
+
 def data_frame(n_examples: Sequence[int], bytes_per_example: int) -> dict[str, Any]:
     """Data to model: every client sends its raw examples to the server, once; same form.
 

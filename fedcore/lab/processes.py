@@ -12,13 +12,14 @@ from IPython import get_ipython
 
 from fedcore import flower_saved
 from fedcore.flower_saved import Line
-from fedcore.lab.frames import round_frame
+from fedcore.lab.frames import asked_frame
 from fedcore.lab.network import NetworkMap
 from fedcore.lab.style import html_block
 
 SHOWN = 12  # lines of the log
+WIDE = 110  # characters of a line that are shown
 N_ROUNDS, TIMEOUT = 3, 45.0  # of the panel's own run
-LOOK = "margin:0;height:216px;overflow:auto;font-size:12px"
+LOOK = "margin:0;height:216px;overflow:auto;font-size:12px;white-space:pre"
 HASTE = 8  # a record is replayed so many times as fast
 
 
@@ -47,7 +48,11 @@ def start_federation(n_nodes: int = 3):
 def log_text(lines: Sequence[Line], sources: Sequence[str] | None = None, last: int = 40) -> str:
     """The last lines of a log as text: seconds since the start, who wrote it, what."""
     chosen = [line for line in lines if sources is None or line.source in sources][-last:]
-    return "\n".join(f"{s:6.1f} s  {source:<12} {text}" for s, source, text in chosen)
+    return "\n".join(f"{s:6.1f} s  {source:<12} {_cut(text)}" for s, source, text in chosen)
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= WIDE else f"{text[: WIDE - 4]} ..."
 
 
 def server_lines(lines: Sequence[Line]) -> list[Line]:
@@ -161,7 +166,8 @@ class ProcessPanel(widgets.VBox):
             text = escape(log_text(server_lines(lines), last=SHOWN))
             self.output.value = html_block(f'<pre role="log" style="{LOOK}">{text}</pre>')
             if len(rounds) != len(self.map.frames):
-                self.map.frames = [round_frame(record) for record in rounds]
+                everybody = range(self.n_nodes)
+                self.map.frames = [asked_frame(record, everybody) for record in rounds]
                 self.map.index = max(0, len(rounds) - 1)
 
     def _say(self, text: str) -> None:
