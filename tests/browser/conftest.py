@@ -157,15 +157,17 @@ def open_cells(course):
 
 
 @pytest.hookimpl(tryfirst=True)  # in_parallel.py orders the groups
-def pytest_collection_modifyitems(items):
-    """All tests of a lesson in a row, in one process: a lesson is run once.
+def pytest_itemcollected(item):
+    """A lesson, or else a file, is a unit that one process runs: see ``in_parallel``."""
+    item.add_marker(pytest.mark.slow)
+    item.add_marker(pytest.mark.xdist_group(_lesson(item) or f"browser {item.path.stem}"))
 
-    The tests without a lesson come first. Under xdist a lesson is a group (--dist loadgroup).
-    """
+
+def pytest_collection_modifyitems(config, items):
+    """All tests of a lesson in a row, whatever their file: a lesson is run once."""
+    if getattr(config.option, "loadgroup", False):
+        return  # they are, by ``in_parallel``
     ours = [item for item in items if item.nodeid.startswith(HERE)]
-    for item in ours:
-        item.add_marker(pytest.mark.slow)
-        item.add_marker(pytest.mark.xdist_group(_lesson(item) or item.path.stem))
     in_order = iter(sorted(ours, key=_lesson))  # stable: the order in a lesson remains
     items[:] = [next(in_order) if item.nodeid.startswith(HERE) else item for item in items]
 
