@@ -35,10 +35,10 @@ def my_core():
     return cores()[int(worker.removeprefix("gw")) % len(cores())]
 
 
-@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
+@pytest.hookimpl(wrapper=True, tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(config, items):
     if not getattr(config.option, "loadgroup", False):  # not in a worker: the order of the files
-        return
+        return (yield)
     expected = {}
     for item in items:
         unit = unit_of(item)
@@ -46,6 +46,10 @@ def pytest_collection_modifyitems(config, items):
     units = sorted(expected, key=lambda unit: -expected[unit])
     place = {unit: i for i, unit in enumerate(units)}
     items.sort(key=lambda item: place[unit_of(item)])
+    result = yield
+    if any("@" not in item.nodeid for item in items):  # where xdist puts the group
+        raise pytest.UsageError("this pytest-xdist groups no tests with this pytest: see its 1386")
+    return result
 
 
 def unit_of(item):
