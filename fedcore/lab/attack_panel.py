@@ -69,7 +69,7 @@ class AttackPanel(LivePanel):
     'done', 'stopped', 'failed'. The numbers are those of ``lab.attack_run(panel.settings, ...)``.
     """
 
-    _esm = esm("common.js", "attack.js")
+    _esm = esm("common.js", "live.js", "attack.js")
     _css = css("attack.css")
 
     side = traitlets.Int().tag(sync=True)

@@ -37,6 +37,7 @@ class DropoutPanel(LivePanel):
 
     _esm = esm(
         "common.js",
+        "live.js",
         "chart.js",
         "round_map.js",
         "round_views.js",
@@ -95,12 +96,13 @@ class DropoutPanel(LivePanel):
                 self._replay(content["seq"], content["from"])
 
     def _on_code(self, code: str) -> None:
+        """The page asks what a code means, and moves its sliders there."""
         try:
-            self.use(code)
-            text = "The sliders stand where the code says."
+            values = dropout_settings.decode(code, self._controls, self._scheme)
+            answer = {"text": "The sliders stand where the code says.", "values": values}
         except ValueError as error:
-            text = str(error)
-        self.send({"kind": "code", "text": text})
+            answer = {"text": str(error)}
+        self.send({"kind": "code", **answer})
 
     def _replay(self, seq: int, first: int) -> None:
         """Send rounds again: to a page that was opened later, or has missed one."""

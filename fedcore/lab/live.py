@@ -36,7 +36,8 @@ class LivePanel(anywidget.AnyWidget):
     fixed = traitlets.Unicode().tag(sync=True)
     title = traitlets.Unicode().tag(sync=True)
     height = traitlets.Int(300).tag(sync=True)
-    request = traitlets.Dict().tag(sync=True)  # {seq, action, values: {setting: position}}
+    defaults = traitlets.Dict().tag(sync=True)  # {setting: position} where each control began
+    request = traitlets.Dict().tag(sync=True)  # {seq, action, values}: "run" for them, or "stop"
     view = traitlets.Dict().tag(sync=True)  # what is on the screen; its seq is that of a request
 
     _run: _Run | None = None  # here too, since a panel that refused its arguments is closed as well
@@ -46,9 +47,11 @@ class LivePanel(anywidget.AnyWidget):
         self._controls, self._defaults = controls, defaults
         self._lock = threading.RLock()  # sliders and rounds reach the widget from two threads
         self._run: _Run | None = None
+        positions = self._positions(defaults)
         super().__init__(
             controls=[control.as_dict() for control in controls],
-            request={"seq": 0, "action": "run", "values": self._positions(defaults)},
+            defaults=positions,
+            request={"seq": 0, "action": "run", "values": positions},
             view=self._blank(defaults),
             **traits,
         )
@@ -104,7 +107,7 @@ class LivePanel(anywidget.AnyWidget):
 
     def reset(self) -> None:
         """Put every control back to where it began, and run."""
-        self._ask("reset", self.request["values"])
+        self._ask("run", self.defaults)
 
     def close(self) -> None:
         """End the run, if any, and take the panel from the page."""
@@ -128,10 +131,6 @@ class LivePanel(anywidget.AnyWidget):
             action, seq = change["new"]["action"], change["new"]["seq"]
             if action == "stop":
                 self._stop(seq)
-                return
-            if action == "reset":
-                values = self._positions(self._defaults)
-                self.request = {"seq": seq + 1, "action": "run", "values": values}
                 return
             self._start(seq)
 

@@ -49,7 +49,7 @@ class FederationPanel(LivePanel):
     'failed'. The numbers are those of ``lab.panel_run(panel.settings, train, test)``.
     """
 
-    _esm = esm("common.js", "chart.js", "holdings.js", "panel.js")
+    _esm = esm("common.js", "live.js", "chart.js", "holdings.js", "panel.js")
     _css = css()
 
     target = traitlets.Float(allow_none=True).tag(sync=True)

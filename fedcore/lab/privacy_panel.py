@@ -38,7 +38,7 @@ class PrivacyPanel(LivePanel):
     ``lab.privacy_run(panel.settings, train, test)``.
     """
 
-    _esm = esm("common.js", "chart.js", "panel.js")
+    _esm = esm("common.js", "live.js", "chart.js", "panel.js")
     _css = css()
 
     target = traitlets.Float(allow_none=True, default_value=None).tag(sync=True)

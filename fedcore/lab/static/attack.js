@@ -7,7 +7,7 @@ function render({ model, el: host }) {
   const grid = el("div", { class: "fc-attack-grid", role: "img" });
   const tiles = el("div", { class: "fc-tiles" });
   const status = el("div", { class: "fc-status", role: "status", "aria-atomic": "true" });
-  const reset = el("button", { type: "button", text: "Reset", onclick: () => ask("reset") });
+  const reset = el("button", { type: "button", text: "Reset", onclick: () => ask(model, "run", model.get("defaults")) });
   const controls = model.get("controls").map(makeControl);
   const side = el(
     "div",
@@ -34,19 +34,13 @@ function render({ model, el: host }) {
 
   function makeControl(control) {
     const index = model.get("request").values[control.name];
-    const changed = (i) => ask("run", { [control.name]: i });
+    const changed = (i) => ask(model, "run", { [control.name]: i });
     const made =
       control.kind === "choice"
         ? segments(newId(control.name), control.label, control.texts, index, changed)
         : stops({ ...control, index }, changed);
     if (control.kind === "choice") made.root.classList.add("fc-attack-choice");
     return { ...made, name: control.name };
-  }
-
-  function ask(action, changes = {}) {
-    const { seq, values } = model.get("request");
-    model.set("request", { seq: seq + 1, action, values: { ...values, ...changes } });
-    model.save_changes();
   }
 
   function onRequest() {
@@ -74,6 +68,7 @@ function render({ model, el: host }) {
     say(status, view.status);
     status.setAttribute("aria-live", "polite");
     grid.setAttribute("aria-label", view.alternative);
+    grid.classList.toggle("fc-many", view.pictures.length > 6);
     grid.replaceChildren(...view.pictures.map(makePair));
     tiles.replaceChildren(...view.tiles.map(makeTile));
   }
@@ -111,12 +106,13 @@ function render({ model, el: host }) {
     );
   }
 
-  const seen = new IntersectionObserver((entries) => {
-    if (!entries.some((entry) => entry.isIntersecting)) return;
-    seen.disconnect();
-    if (model.get("request").seq === 0) ask("run");
-  }, { threshold: 0.2 });
-  seen.observe(root);
+  function onKernel(gone) {
+    clearTimeout(waiting);
+    if (gone) say(status, GONE);
+    else draw();
+  }
+
+  const ends = [runWhenSeen(model, root), keepRoom(status, server, grid), watchKernel(model, root, side, onKernel)];
 
   model.on("change:request", onRequest);
   model.on("change:view", draw);
@@ -124,7 +120,7 @@ function render({ model, el: host }) {
   return () => {
     model.off("change:request", onRequest);
     model.off("change:view", draw);
-    seen.disconnect();
+    for (const end of ends) end();
     clearTimeout(waiting);
   };
 }

@@ -1,4 +1,5 @@
-// A line chart in SVG at the size it has on the screen. `makeChart(height)` gives {root, set, stop}.
+// A line chart in SVG at the size it has on the screen. `makeChart(height)` gives {root, set, stop},
+// and its legend and readout, whose words come and go.
 //
 // set({label, x: {label, min, max, whole}, y: {label, min, max, unit}, lines: [{name, y, x, look, end}],
 //      marks: [{y, text}], now: x of an upright line}): `look` is 1 to 6 (colour, dash and marker) or "ghost".
@@ -170,9 +171,10 @@ function makeChart(height) {
   function set(next) {
     spec = next;
     root.setAttribute("aria-label", `Chart. ${next.label} Arrow keys read its values.`);
+    legend.classList.toggle("fc-pair", next.lines.length === 2);
     legend.replaceChildren(
       ...next.lines.map((line) =>
-        el("span", {}, svg("svg", { width: 30, height: 12, viewBox: "0 0 30 12" }, sample(line)), el("span", { text: line.name })),
+        el("span", { title: line.name }, svg("svg", { width: 30, height: 12, viewBox: "0 0 30 12" }, sample(line)), el("span", { text: line.name })),
       ),
     );
     draw();
@@ -185,5 +187,5 @@ function makeChart(height) {
     return svg("g", {}, stroke, dot);
   }
 
-  return { root, set, stop };
+  return { root, legend, readout, set, stop };
 }

@@ -23,7 +23,7 @@ function render({ model, el: host }) {
   const play = el("button", { type: "button", class: "fc-primary fcd-play", text: "\u25b6 Play" });
   const back = el("button", { type: "button", text: "\u2039", "aria-label": "Round before" });
   const next = el("button", { type: "button", text: "\u203a", "aria-label": "Step: next round" });
-  const reset = el("button", { type: "button", text: "Reset", onclick: () => ask("reset") });
+  const reset = el("button", { type: "button", text: "Reset", onclick: () => ask(model, "run", model.get("defaults")) });
   const rounds = makeRange("Round shown");
   const moment = makeRange("Moment in it");
   const pace = el("select", { class: "fc-input", "aria-label": "Pace" }, Object.keys(PACES).map((name) => el("option", { text: name, selected: name === "normal" })));
@@ -40,10 +40,10 @@ function render({ model, el: host }) {
   let timer = 0;
   let before = 0;
   let waiting = null;
+  const settings = el("div", { class: "fcd-controls", role: "group", "aria-label": "Conditions and plan of the round" }, controls.map((c) => c.root), share.root);
   assemble();
 
   function assemble() {
-    const settings = el("div", { class: "fcd-controls", role: "group", "aria-label": "Conditions and plan of the round" }, controls.map((c) => c.root), share.root);
     const transport = el("div", { class: "fcd-transport", role: "group", "aria-label": "Play" }, el("div", { class: "fc-buttons" }, play, back, next, reset, pace), rounds.root, moment.root);
     const mapView = view("1  Network map", map.root);
     const chartView = view("Accuracy on the test set", chart.root, tiles);
@@ -66,19 +66,13 @@ function render({ model, el: host }) {
 
   function makeControl(control) {
     const at = model.get("request").values[control.name];
-    const changed = (i) => ask("run", { [control.name]: i });
+    const changed = (i) => ask(model, "run", { [control.name]: i });
     const made = control.kind === "choice" ? segments(newId(control.name), control.label, control.texts, at, changed) : stops({ ...control, index: at }, changed);
     made.root.title = control.help;
     return { ...made, name: control.name };
   }
 
   // --------------------------------------------------------------------- requests and answers
-
-  function ask(action, changes = {}) {
-    const { seq, values } = model.get("request");
-    model.set("request", { seq: seq + 1, action, values: { ...values, ...changes } });
-    model.save_changes();
-  }
 
   // At once, before Python has answered: what was current no longer is.
   function onRequest() {
@@ -89,10 +83,12 @@ function render({ model, el: host }) {
     frames = [];
     index = 0;
     stepping = false;
+    say(share.note, "");
     begin();
     draw();
     live(false, "Starting with the new settings ...");
     root.setAttribute("aria-busy", "true");
+    root.dataset.phase = "waiting";
     clearTimeout(waiting);
     waiting = setTimeout(() => {
       if (runSeq !== seq || frames.length) return;
@@ -101,7 +97,7 @@ function render({ model, el: host }) {
   }
 
   function onMessage(message) {
-    if (message.kind === "code") return say(share.note, message.text);
+    if (message.kind === "code") return useCode(message);
     if (message.kind !== "round" || message.seq !== runSeq) return; // of an obsolete run
     if (message.index > frames.length) return model.send({ kind: "replay", seq: runSeq, from: frames.length });
     if (message.index < frames.length) return;
@@ -112,6 +108,12 @@ function render({ model, el: host }) {
       draw();
     } else drawRange();
     drawChart();
+  }
+
+  // Python has read a share code: its sliders are moved as a hand would.
+  function useCode({ text, values }) {
+    if (values) ask(model, "run", values);
+    say(share.note, text);
   }
 
   function onView() {
@@ -341,13 +343,15 @@ function render({ model, el: host }) {
     go(to);
   }
 
-  // The first run begins when the learner sees the panel.
-  const seen = new IntersectionObserver((entries) => {
-    if (!entries.some((entry) => entry.isIntersecting)) return;
-    seen.disconnect();
-    if (model.get("request").seq === 0) ask("run");
-  }, { threshold: 0.1 });
-  seen.observe(root);
+  function onKernel(gone) {
+    clearTimeout(waiting);
+    if (gone) live(true, GONE);
+    else onView();
+    drawRange();
+  }
+
+  const texts = [status, told, chart.legend, chart.readout, tiles, ...root.querySelectorAll(".fcd-about, .fcd-total")];
+  const ends = [runWhenSeen(model, root), keepRoom(...texts), watchKernel(model, root, settings, onKernel), map.stop, chart.stop];
 
   model.on("change:request", onRequest);
   model.on("change:view", onView);
@@ -360,9 +364,7 @@ function render({ model, el: host }) {
     playing = false;
     stepping = false;
     clearTimeout(waiting);
-    seen.disconnect();
-    map.stop();
-    chart.stop();
+    for (const end of ends) end();
     model.off("change:request", onRequest);
     model.off("change:view", onView);
     model.off("change:code", share.show);

@@ -37,7 +37,6 @@ function makeShare(model) {
   const node = el("div", { class: "fcd-share" }, el("label", { for: id, text: "Share code" }), input, buttons, note);
   const show = () => {
     input.value = model.get("code");
-    say(note, "");
   };
   return { root: node, note, show };
 }

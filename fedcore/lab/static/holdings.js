@@ -1,5 +1,6 @@
 // Who holds what: a bar for each client (column) and class (row), its height the number of examples.
-// Below, a mark under each client of the round under way. `makeHoldings()` gives {root, set, stop}.
+// Below, a mark under each client of the round under way. `makeHoldings()` gives
+// {root, words, set, stop}.
 
 const ROW = 13;
 const LEFT = 46;
@@ -66,5 +67,5 @@ function makeHoldings() {
     if (!next) drawn = null;
     draw();
   };
-  return { root, set, stop };
+  return { root, words, set, stop };
 }

@@ -7,9 +7,9 @@ function render({ model, el: host }) {
   const status = el("div", { class: "fc-status", role: "status", "aria-atomic": "true" });
   const bar = el("div", { class: "fc-bar" }, el("span"));
   const tiles = el("div", { class: "fc-tiles" });
-  const stopButton = el("button", { type: "button", text: "Stop", onclick: () => ask("stop") });
-  const again = el("button", { type: "button", text: "Run again", onclick: () => ask("run") });
-  const reset = el("button", { type: "button", text: "Reset", onclick: () => ask("reset") });
+  const stopButton = el("button", { type: "button", text: "Stop", onclick: () => ask(model, "stop") });
+  const again = el("button", { type: "button", text: "Run again", onclick: () => ask(model, "run") });
+  const reset = el("button", { type: "button", text: "Reset", onclick: () => ask(model, "run", model.get("defaults")) });
   const controls = model.get("controls").map(makeControl);
   const fixed = el("p", { class: "fc-note", text: model.get("fixed") });
   const side = el(
@@ -19,7 +19,7 @@ function render({ model, el: host }) {
     el("div", { class: "fc-buttons" }, again, stopButton, reset),
     fixed,
   );
-  const pictures = el("div", { class: "fc-pictures" });
+  const pictures = el("div", { class: "fc-pictures", hidden: !model.get("view").pictures });
   const map = model.get("holdings") ? makeHoldings() : null;
   const main = el("div", { class: "fc-main" }, chart.root, map && map.root, tiles, pictures);
   const root = el("section", { class: "fc-panel", "aria-label": model.get("title") });
@@ -34,7 +34,7 @@ function render({ model, el: host }) {
 
   function makeControl(control) {
     const index = model.get("request").values[control.name];
-    const changed = (i) => ask("run", { [control.name]: i });
+    const changed = (i) => ask(model, "run", { [control.name]: i });
     const made =
       control.kind === "choice"
         ? segments(newId(control.name), control.label, control.texts, index, changed)
@@ -51,12 +51,6 @@ function render({ model, el: host }) {
       input.disabled = split.texts[values.split] !== needs;
       line.classList.toggle("fc-off", input.disabled);
     }
-  }
-
-  function ask(action, changes = {}) {
-    const { seq, values } = model.get("request");
-    model.set("request", { seq: seq + 1, action, values: { ...values, ...changes } });
-    model.save_changes();
   }
 
   // Drawn at once, before Python has answered: what was current no longer is.
@@ -84,6 +78,13 @@ function render({ model, el: host }) {
     clearTimeout(waiting);
     show(view);
     live(view.phase !== "running", view.status);
+  }
+
+  function onKernel(gone) {
+    clearTimeout(waiting);
+    if (gone) return live(true, GONE);
+    adapt(model.get("request").values);
+    draw();
   }
 
   // A screen reader hears how a run ends, not each of its rounds.
@@ -154,13 +155,9 @@ function render({ model, el: host }) {
     return el("figure", {}, canvas, el("figcaption", { text: name }));
   }
 
-  // The first run begins when the learner sees the panel, so that the curve grows before their eyes.
-  const seen = new IntersectionObserver((entries) => {
-    if (!entries.some((entry) => entry.isIntersecting)) return;
-    seen.disconnect();
-    if (model.get("request").seq === 0) ask("run");
-  }, { threshold: 0.3 });
-  seen.observe(root);
+  const texts = [status, chart.legend, chart.readout, pictures, ...(map ? [map.words] : [])];
+  const ends = [runWhenSeen(model, root), keepRoom(...texts), watchKernel(model, root, side, onKernel), chart.stop];
+  if (map) ends.push(map.stop);
 
   model.on("change:request", onRequest);
   model.on("change:view", draw);
@@ -169,9 +166,7 @@ function render({ model, el: host }) {
   return () => {
     model.off("change:request", onRequest);
     model.off("change:view", draw);
-    seen.disconnect();
-    chart.stop();
-    if (map) map.stop();
+    for (const end of ends) end();
     clearTimeout(waiting);
   };
 }
