@@ -40,6 +40,7 @@ function render({ model, el: host }) {
         ? segments(newId(control.name), control.label, control.texts, index, changed)
         : stops({ ...control, index }, changed);
     if (control.kind === "choice") made.root.classList.add("fc-attack-choice");
+    made.root.dataset.name = control.name;
     return { ...made, name: control.name };
   }
 
@@ -106,13 +107,13 @@ function render({ model, el: host }) {
     );
   }
 
-  function onKernel(gone) {
+  function onGone() {
     clearTimeout(waiting);
-    if (gone) say(status, GONE);
-    else draw();
+    root.setAttribute("aria-busy", false);
+    say(status, GONE);
   }
 
-  const ends = [runWhenSeen(model, root), keepRoom(status, server, grid), watchKernel(model, root, side, onKernel)];
+  const ends = [runWhenSeen(model, root), keepRoom(status, server, grid), watchKernel(model, root, side, onGone)];
 
   model.on("change:request", onRequest);
   model.on("change:view", draw);

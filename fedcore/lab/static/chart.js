@@ -26,6 +26,14 @@ function ticks(min, max, most, whole) {
   return found;
 }
 
+// As Python writes it: a tie goes to the even digit, so that chart and figures say the same.
+function fixedNumber(v, digits) {
+  const text = v.toFixed(digits);
+  const tie = v.toFixed(digits + 30).endsWith(`5${"0".repeat(29)}`);
+  if (!tie || Number(text.at(-1)) % 2 === 0) return text;
+  return (Number(text) - Math.sign(v) * 10 ** -digits).toFixed(digits);
+}
+
 const plainNumber = (v) => Number(v.toPrecision(6)).toLocaleString("en", { maximumSignificantDigits: 6 });
 
 function makeChart(height) {
@@ -119,7 +127,7 @@ function makeChart(height) {
   function value(line, i) {
     const v = line.y[i];
     const digits = spec.y.digits ?? 3;
-    const shown = spec.y.fixed ? v.toFixed(digits) : plainNumber(Number(v.toPrecision(digits)));
+    const shown = spec.y.fixed ? fixedNumber(v, digits) : plainNumber(Number(v.toPrecision(digits)));
     return spec.y.unit ? `${shown}\u00a0${spec.y.unit}` : shown;
   }
 

@@ -69,6 +69,7 @@ function render({ model, el: host }) {
     const changed = (i) => ask(model, "run", { [control.name]: i });
     const made = control.kind === "choice" ? segments(newId(control.name), control.label, control.texts, at, changed) : stops({ ...control, index: at }, changed);
     made.root.title = control.help;
+    made.root.dataset.name = control.name;
     return { ...made, name: control.name };
   }
 
@@ -343,15 +344,15 @@ function render({ model, el: host }) {
     go(to);
   }
 
-  function onKernel(gone) {
+  // The rounds that have come stay, and can be played.
+  function onGone() {
     clearTimeout(waiting);
-    if (gone) live(true, GONE);
-    else onView();
-    drawRange();
+    root.setAttribute("aria-busy", false);
+    live(true, GONE);
   }
 
   const texts = [status, told, chart.legend, chart.readout, tiles, ...root.querySelectorAll(".fcd-about, .fcd-total")];
-  const ends = [runWhenSeen(model, root), keepRoom(...texts), watchKernel(model, root, settings, onKernel), map.stop, chart.stop];
+  const ends = [runWhenSeen(model, root), keepRoom(...texts), watchKernel(model, root, settings, onGone), map.stop, chart.stop];
 
   model.on("change:request", onRequest);
   model.on("change:view", onView);

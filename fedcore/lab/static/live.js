@@ -23,21 +23,19 @@ function runWhenSeen(model, root) {
 
 const GONE = "This panel has lost its kernel, which was restarted or has ended. Run this cell again.";
 
-// A panel whose kernel is gone says so, and its controls can't be moved: nobody would answer.
-// `tell(gone)` is called when that changes. Jupyter marks the node of such a widget.
+// A panel whose kernel is gone says so, and its controls can't be moved: nobody would answer. A kernel
+// that was restarted knows nothing of the panel either. `tell` is called once. Returns how to stop.
 function watchKernel(model, root, controls, tell) {
-  let gone = false;
-  const look = () => {
-    const now = root.closest(".jupyter-widgets-disconnected") !== null;
-    if (now === gone) return;
-    gone = now;
-    root.toggleAttribute("data-gone", gone);
-    for (const node of controls.querySelectorAll("input, button")) node.disabled = gone;
-    tell(gone);
+  const kernel = model.widget_manager?.kernel;
+  const changed = (_, status) => {
+    const gone = ["restarting", "autorestarting", "terminating", "dead"].includes(status);
+    if (!gone || "gone" in root.dataset) return;
+    root.dataset.gone = status;
+    for (const node of controls.querySelectorAll("input, button")) node.disabled = true;
+    tell();
   };
-  const soon = () => setTimeout(look); // the mark is set by a listener of the same event
-  model.on("comm_live_update", soon);
-  return () => model.off("comm_live_update", soon);
+  kernel?.statusChanged.connect(changed);
+  return () => kernel?.statusChanged.disconnect(changed);
 }
 
 // Words that change keep the room that they once took, until the page's width changes: what stands

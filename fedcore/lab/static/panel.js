@@ -39,6 +39,7 @@ function render({ model, el: host }) {
       control.kind === "choice"
         ? segments(newId(control.name), control.label, control.texts, index, changed)
         : stops({ ...control, index }, changed);
+    made.root.dataset.name = control.name;
     return { ...made, name: control.name, needs: control.needs };
   }
 
@@ -80,11 +81,10 @@ function render({ model, el: host }) {
     live(view.phase !== "running", view.status);
   }
 
-  function onKernel(gone) {
+  function onGone() {
     clearTimeout(waiting);
-    if (gone) return live(true, GONE);
-    adapt(model.get("request").values);
-    draw();
+    root.setAttribute("aria-busy", false);
+    live(true, GONE);
   }
 
   // A screen reader hears how a run ends, not each of its rounds.
@@ -156,7 +156,7 @@ function render({ model, el: host }) {
   }
 
   const texts = [status, chart.legend, chart.readout, pictures, ...(map ? [map.words] : [])];
-  const ends = [runWhenSeen(model, root), keepRoom(...texts), watchKernel(model, root, side, onKernel), chart.stop];
+  const ends = [runWhenSeen(model, root), keepRoom(...texts), watchKernel(model, root, side, onGone), chart.stop];
   if (map) ends.push(map.stop);
 
   model.on("change:request", onRequest);
