@@ -15,7 +15,7 @@ FIND_PYTHON := command -v "$(PYTHON)" >/dev/null || { echo "There is no $(PYTHON
 
 .DEFAULT_GOAL := help
 .PHONY: help lab test check lesson compiled test-flower federation lint format hooks \
-        new-lesson new-exercise exercises grade figures glossary outputs bench table1 clean
+        new-lesson new-exercise exercises grade figures glossary outputs bench feel table1 clean
 
 help:
 	@echo "make lab      set up and open the course in JupyterLab"
@@ -31,6 +31,7 @@ help:
 	@echo "make exercises  release solutions/ as exercises/, without the answers"
 	@echo "make grade    grade submitted/ (INBOX=FOLDER collects files first): gradebook, feedback, CSV"
 	@echo "make bench    time the compiled core against its peers on this machine (minutes)"
+	@echo "make feel     time the live panels in a browser: first change, whole curve (minutes)"
 	@echo "make table1   reproduce Table 1 of McMahan et al. 2017 (minutes)"
 	@echo "make figures  redraw the pictures of the README"
 	@echo "make glossary make the glossary's notebook from fedcore/lab/glossary.json"
@@ -91,6 +92,9 @@ grade: $(VENV)/.course
 
 bench: $(VENV)/.test
 	$(BIN)/python benchmarks/bench.py $(BENCH_ARGS)
+
+feel: $(VENV)/.test
+	$(BIN)/python benchmarks/feel.py $(FEEL_ARGS)
 
 table1: $(VENV)/.test
 	$(BIN)/python benchmarks/table1.py

@@ -268,3 +268,18 @@ def test_the_alternative_text_names_both_runs():
     text = spaced(summary.alternative(curve([0.1, 0.91]), curve([0.1, 0.6], epochs=5)))
     assert "from 10.0 % at the start to 91.0 % after 1 round" in text
     assert "Previous run (E = 5): 60.0 % after 1 round" in text
+
+
+def test_a_round_is_predicted_once_whatever_is_told_of_it(monkeypatch):
+    """Accuracy, and the worst client's, come of the same predictions."""
+    train, test = toy()
+    calls = []
+    kernels = fc.models.kernels
+    real = kernels.predict_proba
+    monkeypatch.setattr(kernels, "predict_proba", lambda *args: calls.append(1) or real(*args))
+    world = World(train, test, holdings=True)
+    *_, (phase, curve, _) = follow(world, replace(SMALL, n_rounds=4))
+    assert (phase, curve.rounds, curve.worst is None) == ("done", 4, False)
+    assert len(calls) == 1 + 4
+    rounds = list(lab.dropout_run(None, train, test, n_devices=20, n_rounds=3))
+    assert len(calls) == 1 + 4 + len(rounds)

@@ -135,9 +135,10 @@ class DropoutWorld:
     ) -> Iterator[DropoutRound]:
         """Run ``settings`` round by round; Cancelled is raised soon after ``cancelled()``."""
         recorder = _Recorder(self.model, sample_where(self.model))
+        model = _stoppable(self.model, cancelled)
         params = self.model.init(settings.seed)
         steps = federated_rounds(
-            _stoppable(self.model, cancelled),
+            model,
             self.train,
             self.holdings(settings).parts,
             self.test,
@@ -150,7 +151,7 @@ class DropoutWorld:
         )
         mix, spent = self.holdings(settings).mix, Spent()
         for record, new in steps:
-            by_class, spent = self.class_accuracy(new), spent.plus(record)
+            by_class, spent = skew.class_accuracy(model, new, self.test), spent.plus(record)
             sample = recorder.sample(record, params, new)
             by_client = mix @ np.nan_to_num(by_class)
             yield DropoutRound(record, new, sample, by_class, by_client, spent)

@@ -116,15 +116,16 @@ class World:
         settings: RunSettings,
         cancelled: Callable[[], bool] = lambda: False,
         parts: list[np.ndarray] | None = None,
+        model: MLP | None = None,
     ) -> Iterator[tuple[RoundRecord, np.ndarray]]:
         """Run ``settings`` round by round, as ``federated_rounds`` does. Cancelled is raised soon
         after ``cancelled()`` is true: at the latest when the client being trained is done.
 
-        parts: default ``self.parts(settings)``.
+        parts: default ``self.parts(settings)``. model: default one that ``settings`` name.
         """
         strategy = _look_up("strategy", settings.strategy, self.strategies)
         return federated_rounds(
-            _stoppable(self.model(settings), cancelled),
+            model or _stoppable(self.model(settings), cancelled),
             self.train,
             self.parts(settings) if parts is None else parts,
             self.test,
@@ -201,13 +202,14 @@ def follow(
     if world.holdings:
         curve.held = Holdings.of(world.train, parts)
     yield "running", curve, None
+    model = _stoppable(world.model(settings), cancelled)
     try:
-        for record, params in world.rounds(settings, cancelled, parts):
+        for record, params in world.rounds(settings, cancelled, parts, model):
             if cancelled():
                 return
             curve.add(record)
             if curve.held is not None:
-                curve.worst = curve.held.worst(world.model(settings), params, world.test)
+                curve.worst = curve.held.worst(model, params, world.test)
             if curve.rounds < settings.n_rounds:
                 yield "running", curve, None
     except Cancelled:
@@ -227,11 +229,19 @@ def _look_up(what: str, name: str, known: Mapping[str, object]):
 def _stoppable(model: MLP, cancelled: Callable[[], bool]) -> MLP:
     """The same model, but training it ends with Cancelled once ``cancelled()`` is true.
 
-    Training asks a model for its shape before each client: that is where this one looks up.
+    Training asks a model for its shape before each client: that is where this one looks up. It also
+    keeps its last predictions: the round's accuracy and that by class are of the same.
     """
     sizes = model.layer_sizes
 
     class Stoppable(type(model)):
+        _last: tuple = (None, None, None)  # parameters, examples, what was predicted
+
+        def predict_proba(self, params, x):
+            if params is not self._last[0] or params.flags.writeable or x is not self._last[1]:
+                self._last = (params, x, super().predict_proba(params, x))
+            return self._last[2]
+
         @property
         def layer_sizes(self):
             if cancelled():
