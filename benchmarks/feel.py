@@ -85,27 +85,27 @@ def measure(note, name):
     """All figures of one panel."""
     panel = Panel(note, name)
     panel.settled()
-    list(timed_moves(panel, 2 * len(panel.sliders())))  # each text has had its longest line
+    load = os.getloadavg()[0]
+    for slider, key in moves(panel, 2 * len(panel.sliders())):  # texts have had their longest line
+        slider.press(key)
+        panel.answered()
+    panel.settled()
     watch(panel)
-    times = list(timed_moves(panel, MOVES))
+    times = [timed(panel, slider, key) for slider, key in moves(panel, MOVES)]
     seen = watched(panel)
     found = {step: summary([move[step] for move in times]) for step in STEPS}
     found |= {key: seen[key] for key in ("heights", "shift", "figures", "blank", "frames")}
-    return found | growth(panel)
+    return found | growth(panel) | {"load": round(load, 2)}
 
 
-def timed_moves(panel, n):
-    """{step: ms} of n moves: each slider one stop away and back, in turns."""
-    names = list(panel.sliders())
-    away = {}
-    for i in range(n):
-        name = names[(i // 2) % len(names)]
-        slider = panel.slider(name)
-        last = int(slider.get_attribute("max"))
-        if i % 2 == 0:
-            away[name] = "ArrowRight" if int(slider.input_value()) < last else "ArrowLeft"
-        back = {"ArrowRight": "ArrowLeft", "ArrowLeft": "ArrowRight"}
-        yield timed(panel, slider, away[name] if i % 2 == 0 else back[away[name]])
+def moves(panel, n):
+    """(slider, key) of n moves: each slider one stop away and back, in turns."""
+    sliders = list(panel.sliders().values())
+    for i in range(n // 2):
+        slider = sliders[i % len(sliders)]
+        up = int(slider.input_value()) < int(slider.get_attribute("max"))
+        for key in ("ArrowRight", "ArrowLeft") if up else ("ArrowLeft", "ArrowRight"):
+            yield slider, key
 
 
 def timed(panel, slider, key):
@@ -137,34 +137,29 @@ def growth(panel):
         kernel = "(__import__('gc').collect(), __import__('psutil').Process().memory_info().rss)[1]"
         return told["JSHeapUsedSize"], told["Nodes"], panel.note.kernel(kernel)
 
-    def moves(n):
+    def move(n):
         for _ in range(n // 10):
             drag(slider, [places[i % len(places)] for i in range(10)])
 
-    moves(20)  # whatever is kept once
+    move(20)  # whatever is kept once
     before = held()
-    moves(MANY)
-    return dict(
-        zip(
-            ("heap", "nodes", "kernel"),
-            map(int.__sub__, *([int(v) for v in held()], [int(v) for v in before])),
-            strict=True,
-        )
-    )
+    move(MANY)
+    more = [int(now - then) for now, then in zip(held(), before, strict=True)]
+    return dict(zip(("heap", "nodes", "kernel"), more, strict=True))
 
 
 def run(names):
     """{panel: figures}, the server and kernels on one core, the browser on another."""
     cores = sorted(os.sched_getaffinity(0))
     server_core, browser_core = {cores[0]}, {cores[-1]}
-    with tempfile.TemporaryDirectory(prefix="feel-") as folder, sync_playwright() as playwright:
-        os.sched_setaffinity(0, server_core)  # children inherit it
+    with tempfile.TemporaryDirectory(prefix="feel-") as folder:
+        os.sched_setaffinity(0, server_core)  # what is started next inherits it
         server = Server(Path(folder))
         try:
             os.sched_setaffinity(0, browser_core)
-            browser = chromium.launch(playwright, chromium.find())
-            course = Course(server, browser)
-            return {name: on_its_own(course, name) for name in names}
+            with sync_playwright() as playwright:
+                course = Course(server, chromium.launch(playwright, chromium.find()))
+                return {name: on_its_own(course, name) for name in names}
         finally:
             os.sched_setaffinity(0, cores)
             server.stop()
@@ -186,7 +181,6 @@ def machine():
         "system": platform.platform(),
         "python": platform.python_version(),
         "cores used": "server and kernel 1, browser 1",
-        "load before": os.getloadavg()[0],
     }
 
 
@@ -208,6 +202,7 @@ def markdown(results):
         "layout shift",
         "empty frames",
         "page, kernel after 100 moves",
+        "load before",
     ]
     rows = [
         [
@@ -217,6 +212,7 @@ def markdown(results):
             f"{r['shift']:.3f}",
             f"{r['blank']} of {r['frames']}",
             f"{r['heap'] / 1e6:+.1f} MB, {r['kernel'] / 1e6:+.1f} MB",
+            f"{r['load']}",
         ]
         for name, r in results["panels"].items()
     ]

@@ -5,6 +5,12 @@ Each panel is written as its lesson writes it; in the kernel it has the name of 
 
 import re
 
+from playwright.sync_api import expect
+
+expect.set_options(
+    timeout=60_000
+)  # ms: reached when something is broken, not when a machine is busy
+
 CELLS = {
     "fedavg": """show = ("fraction", "epochs", "batch_size", "lr", "n_clients", "split")
 fedavg = lab.FederationPanel(train, test, show=show, target=0.9, lr=0.05)

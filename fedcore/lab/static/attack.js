@@ -61,6 +61,7 @@ function render({ model, el: host }) {
 
   function draw() {
     const view = model.get("view");
+    if ("gone" in root.dataset) return; // the last words of a kernel
     if (view.seq !== model.get("request").seq) return; // obsolete: never drawn
     clearTimeout(waiting);
     root.dataset.phase = view.phase;
@@ -113,7 +114,7 @@ function render({ model, el: host }) {
     say(status, GONE);
   }
 
-  const ends = [runWhenSeen(model, root), keepRoom(status, server, grid), watchKernel(model, root, side, onGone)];
+  const ends = [runWhenSeen(model, root), keepRoom(status, server, grid), watchKernel(model, root, [side], onGone)];
 
   model.on("change:request", onRequest);
   model.on("change:view", draw);

@@ -119,6 +119,7 @@ function render({ model, el: host }) {
 
   function onView() {
     const now = model.get("view");
+    if ("gone" in root.dataset) return; // the last words of a kernel
     if (now.seq !== model.get("request").seq) return; // obsolete: never drawn
     root.dataset.phase = now.phase;
     const busy = now.phase === "running";
@@ -352,7 +353,7 @@ function render({ model, el: host }) {
   }
 
   const texts = [status, told, chart.legend, chart.readout, tiles, ...root.querySelectorAll(".fcd-about, .fcd-total")];
-  const ends = [runWhenSeen(model, root), keepRoom(...texts), watchKernel(model, root, settings, onGone), map.stop, chart.stop];
+  const ends = [runWhenSeen(model, root), keepRoom(...texts), watchKernel(model, root, [settings, reset], onGone), map.stop, chart.stop];
 
   model.on("change:request", onRequest);
   model.on("change:view", onView);

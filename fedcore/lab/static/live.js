@@ -26,12 +26,13 @@ const GONE = "This panel has lost its kernel, which was restarted or has ended. 
 // A panel whose kernel is gone says so, and its controls can't be moved: nobody would answer. A kernel
 // that was restarted knows nothing of the panel either. `tell` is called once. Returns how to stop.
 function watchKernel(model, root, controls, tell) {
+  const inside = (node) => [node, ...node.querySelectorAll("input, button")];
   const kernel = model.widget_manager?.kernel;
   const changed = (_, status) => {
     const gone = ["restarting", "autorestarting", "terminating", "dead"].includes(status);
     if (!gone || "gone" in root.dataset) return;
     root.dataset.gone = status;
-    for (const node of controls.querySelectorAll("input, button")) node.disabled = true;
+    for (const node of controls.flatMap(inside)) node.disabled = true;
     tell();
   };
   kernel?.statusChanged.connect(changed);

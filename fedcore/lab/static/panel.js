@@ -75,6 +75,7 @@ function render({ model, el: host }) {
 
   function draw() {
     const view = model.get("view");
+    if ("gone" in root.dataset) return; // the last words of a kernel
     if (view.seq !== model.get("request").seq) return; // obsolete: never drawn
     clearTimeout(waiting);
     show(view);
@@ -156,7 +157,7 @@ function render({ model, el: host }) {
   }
 
   const texts = [status, chart.legend, chart.readout, pictures, ...(map ? [map.words] : [])];
-  const ends = [runWhenSeen(model, root), keepRoom(...texts), watchKernel(model, root, side, onGone), chart.stop];
+  const ends = [runWhenSeen(model, root), keepRoom(...texts), watchKernel(model, root, [side], onGone), chart.stop];
   if (map) ends.push(map.stop);
 
   model.on("change:request", onRequest);
