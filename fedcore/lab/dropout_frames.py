@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from fedcore.events import Event
 from fedcore.lab import dropout_settings
 from fedcore.lab.dropout_runs import DropoutRound, DropoutRun
 from fedcore.lab.round_story import OUTCOMES, Story, outcome_text, stories
@@ -33,7 +34,8 @@ def frame(run: DropoutRun, index: int) -> dict[str, Any]:
     done, n = run.rounds[index], len(run.n_examples)
     told = stories(done.events, n)
     server = server_log(done.events, n, done.record.accuracy)
-    logs = [device_log(done.events, k, run.fleet.sentences(done.events, k)) for k in range(n)]
+    own = _by_device(done.events, n)
+    logs = [device_log(own[k], k, run.fleet.sentences(own[k], k)) for k in range(n)]
     on_map = map_view(done.events, n)
     shown = {
         "round": done.record.round,
@@ -49,6 +51,16 @@ def frame(run: DropoutRun, index: int) -> dict[str, Any]:
     if index == 0:  # the same in every round
         shown["about"] = [about(run, k) for k in range(n)]
     return rounded(shown)
+
+
+def _by_device(events: Sequence[Event], n: int) -> list[list[Event]]:
+    """For each device the round's beginning and its own events: a device log needs no others."""
+    begin = next(event for event in events if event.kind == "round_begin")
+    own = [[begin] for _ in range(n)]
+    for event in events:
+        if event.device is not None:
+            own[event.device].append(event)
+    return own
 
 
 def about(run: DropoutRun, device: int) -> str:
