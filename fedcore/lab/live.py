@@ -37,7 +37,7 @@ class LivePanel(anywidget.AnyWidget):
     title = traitlets.Unicode().tag(sync=True)
     height = traitlets.Int(300).tag(sync=True)
     defaults = traitlets.Dict().tag(sync=True)  # {setting: position} where each control began
-    request = traitlets.Dict().tag(sync=True)  # {seq, action, values}: "run" for them, or "stop"
+    request = traitlets.Dict().tag(sync=True)  # {seq, action, values}; action: run, reset, stop
     view = traitlets.Dict().tag(sync=True)  # what is on the screen; its seq is that of a request
 
     _run: _Run | None = None  # here too, since a panel that refused its arguments is closed as well

@@ -7,7 +7,7 @@ function render({ model, el: host }) {
   const grid = el("div", { class: "fc-attack-grid", role: "img" });
   const tiles = el("div", { class: "fc-tiles" });
   const status = el("div", { class: "fc-status", role: "status", "aria-atomic": "true" });
-  const reset = el("button", { type: "button", text: "Reset", onclick: () => ask(model, "run", model.get("defaults")) });
+  const reset = el("button", { type: "button", text: "Reset", onclick: () => ask(model, "reset", model.get("defaults")) });
   const controls = model.get("controls").map(makeControl);
   const side = el(
     "div",

@@ -23,7 +23,7 @@ function render({ model, el: host }) {
   const play = el("button", { type: "button", class: "fc-primary fcd-play", text: "\u25b6 Play" });
   const back = el("button", { type: "button", text: "\u2039", "aria-label": "Round before" });
   const next = el("button", { type: "button", text: "\u203a", "aria-label": "Step: next round" });
-  const reset = el("button", { type: "button", text: "Reset", onclick: () => ask(model, "run", model.get("defaults")) });
+  const reset = el("button", { type: "button", text: "Reset", onclick: () => ask(model, "reset", model.get("defaults")) });
   const rounds = makeRange("Round shown");
   const moment = makeRange("Moment in it");
   const pace = el("select", { class: "fc-input", "aria-label": "Pace" }, Object.keys(PACES).map((name) => el("option", { text: name, selected: name === "normal" })));
@@ -79,7 +79,7 @@ function render({ model, el: host }) {
   function onRequest() {
     const { seq, action, values } = model.get("request");
     for (const control of controls) control.choose(values[control.name]);
-    if (action !== "run" || seq === runSeq) return;
+    if (action === "stop" || seq === runSeq) return;
     runSeq = seq;
     frames = [];
     index = 0;

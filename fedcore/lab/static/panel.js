@@ -9,7 +9,7 @@ function render({ model, el: host }) {
   const tiles = el("div", { class: "fc-tiles" });
   const stopButton = el("button", { type: "button", text: "Stop", onclick: () => ask(model, "stop") });
   const again = el("button", { type: "button", text: "Run again", onclick: () => ask(model, "run") });
-  const reset = el("button", { type: "button", text: "Reset", onclick: () => ask(model, "run", model.get("defaults")) });
+  const reset = el("button", { type: "button", text: "Reset", onclick: () => ask(model, "reset", model.get("defaults")) });
   const controls = model.get("controls").map(makeControl);
   const fixed = el("p", { class: "fc-note", text: model.get("fixed") });
   const side = el(
