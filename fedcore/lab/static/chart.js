@@ -5,6 +5,7 @@
 //      marks: [{y, text}], now: x of an upright line}): `look` is 1 to 6 (colour, dash and marker) or "ghost".
 
 const DASHES = { 1: "", 2: "7 4", 3: "2 4", 4: "9 3 2 3", 5: "12 4", 6: "4 2", ghost: "4 4" };
+const NARROWEST = 120; // px; a page that is being laid out can be narrower for a moment
 const MARKERS = {
   1: "M-3,0a3,3 0 1,0 6,0a3,3 0 1,0 -6,0",
   2: "M-3,-3h6v6h-6z",
@@ -48,7 +49,7 @@ function makeChart(height) {
   const clip = newId("clip");
 
   function draw() {
-    if (!spec || !width) return;
+    if (!spec || width < NARROWEST) return;
     const { x, y, lines } = spec;
     const left = 46;
     const right = 58;
