@@ -25,30 +25,48 @@ except ImportError as error:
     ) from error
 
 from fedcore.flower_messages import LoadClient, answer, introduction
+from fedcore.flower_secure import ACTION, respond
 from fedcore.flower_server import FlowerRun
 from fedcore.models import MLP
+from fedcore.secagg import SecureFedAvg
 
 __all__ = ["FlowerRun", "client_app", "server_app"]
 
 
-def client_app(model: MLP, load: LoadClient, mods: list[Any] | None = None) -> ClientApp:
+def client_app(
+    model: MLP,
+    load: LoadClient,
+    mods: list[Any] | None = None,
+    *,
+    secure: SecureFedAvg | None = None,
+) -> ClientApp:
     """What a SuperNode runs: it says who it is when asked, and trains when ordered.
 
     load: gets the node's Context and returns (client, x, y): which client the node is, from 0 to
     K - 1, and its own examples, x (n_k, features) and y (n_k,). It is called for each message,
     because Flower starts a process for each. mods: functions that Flower puts around training,
-    the first outermost.
+    the first outermost. secure: the node takes part in secure aggregation on these terms, which the
+    server's strategy must have too, and in nothing else: it never sends an update unmasked.
     """
     app = ClientApp()
 
     @app.query()
     def introduce(message: Message, context: Context) -> Message:
-        client, x, _ = load(context)
+        client, x, _ = load(context)  # n_k, so that the server knows the weights of the mean
         return Message(introduction(client, len(x)), reply_to=message)
 
-    @app.train(mods=mods)
-    def train(message: Message, context: Context) -> Message:
-        return Message(answer(model, message, *load(context)), reply_to=message)
+    if secure is None:
+
+        @app.train(mods=mods)
+        def train(message: Message, context: Context) -> Message:
+            return Message(answer(model, message, *load(context)), reply_to=message)
+
+    else:
+
+        @app.train(ACTION, mods=mods)
+        def train_masked(message: Message, context: Context) -> Message:
+            content = respond(model, secure, message, context, *load(context))
+            return Message(content, reply_to=message)
 
     return app
 

@@ -60,7 +60,7 @@ def introduction(client: int, n_examples: int) -> RecordDict:
 
 def read_introduction(reply: Message, n_clients: int) -> tuple[int, int]:
     """(client, n_k) of a node that has introduced itself; Refused if that can't be true."""
-    who = _record(reply, WHO, ConfigRecord)
+    who = record(reply, WHO, ConfigRecord)
     try:
         client = as_int("client", who.get("client"), minimum=0, maximum=n_clients - 1)
         n_examples = as_int("n_examples", who.get("n_examples"), minimum=1, maximum=MOST)
@@ -70,15 +70,20 @@ def read_introduction(reply: Message, n_clients: int) -> tuple[int, int]:
 
 
 def answer(model: MLP, message: Message, client: int, x: np.ndarray, y: np.ndarray) -> RecordDict:
-    """Train as ``message`` orders on x (n_k, features), y (n_k,); the parameters to send back.
+    """What to send back for ``message``: the parameters after training, see ``trained``."""
+    update = trained(model, message, client, x, y)
+    return RecordDict({ARRAYS: ArrayRecord({"update": Array(update)})})
+
+
+def trained(model: MLP, message: Message, client: int, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """The parameters (P,) after training as ``message`` orders on x (n_k, features), y (n_k,).
 
     Raises ValueError if the orders are for another client, and what ``local_sgd`` raises.
     """
     arrays, config = message.content[ARRAYS], message.content[ORDERS]
     if config["client"] != client:
         raise ValueError(f"these orders are for client {config['client']}, this is client {client}")
-    correction = arrays["correction"].numpy() if "correction" in arrays else None
-    update = local_sgd(
+    return local_sgd(
         model,
         arrays["params"].numpy(),
         x,
@@ -89,9 +94,8 @@ def answer(model: MLP, message: Message, client: int, x: np.ndarray, y: np.ndarr
         seed=int(config["seed"]),
         client=client,
         prox_mu=config["prox_mu"],
-        correction=correction,
+        correction=arrays["correction"].numpy() if "correction" in arrays else None,
     )
-    return RecordDict({ARRAYS: ArrayRecord({"update": Array(update)})})
 
 
 def read_update(reply: Message, n_params: int) -> np.ndarray:
@@ -99,7 +103,7 @@ def read_update(reply: Message, n_params: int) -> np.ndarray:
 
     What the message claims of its array is checked before the bytes are read, and again after.
     """
-    arrays = _record(reply, ARRAYS, ArrayRecord)
+    arrays = record(reply, ARRAYS, ArrayRecord)
     if list(arrays) != ["update"]:
         raise Refused(f"expected one array named update, got {list(arrays)}")
     array = arrays["update"]
@@ -116,7 +120,8 @@ def read_update(reply: Message, n_params: int) -> np.ndarray:
     return update
 
 
-def _record(reply: Message, name: str, kind: type) -> Any:
+def record(reply: Message, name: str, kind: type) -> Any:
+    """The record ``name`` of a reply; Refused if there is none, or it is of another kind."""
     if reply.has_error():
         raise Refused(f"error {reply.error.code}: {_last_line(reply.error.reason)}")
     record = reply.content.get(name) if reply.has_content() else None

@@ -8,30 +8,43 @@ records. Scheduling, transport, retries and authentication are Flower's. Needs F
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
-from flwr.app import MessageType
+from flwr.app import Message, MessageType, RecordDict
 from flwr.serverapp import Grid
 
-from fedcore import flower_messages, flower_plan, strategy_api
+from fedcore import flower_messages, flower_plan, flower_secure, strategy_api
 from fedcore._validate import as_int, as_real
 from fedcore.datasets import Dataset
 from fedcore.devices import Fleet, Memory
 from fedcore.engine import update_norms
 from fedcore.fedbuff import FedBuff
+from fedcore.fleet_reports import Reports
 from fedcore.flower_messages import Refused
 from fedcore.flower_roster import LOG, Roster, ask
 from fedcore.history import History, RoundRecord
 from fedcore.models import MLP
 from fedcore.round_plan import RoundPlan
 from fedcore.rounds import FederationDiverged, LocalSGD, as_fraction, round_seed
+from fedcore.secagg import Aborted, SecureFedAvg, Tampered
 from fedcore.strategies import FedAvg
 from fedcore.strategy_api import ClientStrategy, LocalWork, Strategy
 
 _LOCAL, _STRATEGY = LocalSGD(), FedAvg()
+
+
+class Collected(NamedTuple):
+    """What came of a round's questions."""
+
+    clients: Collection[int]  # whose report is good
+    n_asked: int
+    fold: Callable[[Reports], tuple[np.ndarray, Any]]  # (new parameters, new strategy state)
+    norms: Callable[[Reports], tuple[float, ...]]  # of the updates; NaN where nobody can know
 
 
 @dataclass(frozen=True)
@@ -51,6 +64,9 @@ class FlowerRun:
     fleet, plan: as in ``run_federation``: conditions, drop-outs, deadline and over-selection of a
     round are simulated, and only those whose report counts are asked. ``fraction`` then only says
     how many reports a missing ``plan`` wants. FedBuff, which has no rounds, is not for Flower.
+
+    With ``SecureFedAvg`` as strategy the nodes must be ``client_app(..., secure=...)``; the server
+    then sees sums only, and the update norms in the records are NaN.
 
     A report must hold finite float32 numbers, as many as the model has parameters, and come from
     the node that was asked, once. That keeps nonsense out of the mean, not malice: finite numbers
@@ -154,19 +170,19 @@ class FlowerRun:
         begun = time.perf_counter()
         roster.update()
         plan = flower_plan.wanted(self, t, history.fleet_state, roster.n_examples())
-        updates, n_asked = self._updates(t, history, roster, plan[0])
-        reports, memory = flower_plan.arrived(*plan, updates, self.min_reports)
-        reports.spent.setdefault("bytes_down", n_asked * self._payload().down)
+        collect = self._collect_sum if self._secure else self._collect
+        got = collect(t, history, roster, plan[0])
+        reports, memory = flower_plan.arrived(*plan, got.clients, self.min_reports)
+        reports.spent.setdefault("bytes_down", got.n_asked * self._payload().down)
         reports.spent.setdefault("bytes_up", len(reports.clients) * self._payload().up)
         trained = time.perf_counter()
-        sent = np.array([updates[k] for k in reports.clients.tolist()], dtype=np.float32)
-        sent = sent.reshape(len(reports.clients), self.model.n_params)
         params, state = history.params, history.strategy_state
         if not reports.spent["abandoned"]:
-            params, state = self._aggregate(t, params, state, reports, sent)
+            params, state = got.fold(reports)
+            params = self._check_aggregate(t, params)
         aggregated = time.perf_counter()
         loss, accuracy = self._evaluate(t, params)
-        norms = update_norms(sent, history.params)
+        norms = got.norms(reports)
         weights = reports.weights / max(reports.weights.sum(), 1)
         record = RoundRecord(
             round=t,
@@ -194,8 +210,63 @@ class FlowerRun:
     def _payload(self) -> strategy_api.Payload:
         return strategy_api.payload(self.strategy, self.model.n_params)
 
-    def _updates(self, t, history, roster, wanted) -> tuple[dict[int, np.ndarray], int]:
-        """({client: what it sent back}, how many were asked) in round ``t``."""
+    @property
+    def _secure(self) -> bool:
+        return isinstance(self.strategy, SecureFedAvg)
+
+    def _collect(self, t, history, roster, wanted) -> Collected:
+        """Ask those who are ``wanted`` in round ``t``, and take what is fit to be averaged."""
+        orders = self._orders(t, history, roster, wanted)
+        updates = {}
+        for k, reply in self._ask(t, roster, MessageType.TRAIN, orders):
+            try:
+                updates[k] = flower_messages.read_update(reply, self.model.n_params)
+            except Refused as reason:
+                _refuse(t, k, reason)
+
+        def sent(reports) -> np.ndarray:
+            rows = [updates[k] for k in reports.clients.tolist()]
+            return np.array(rows, dtype=np.float32).reshape(len(rows), self.model.n_params)
+
+        def fold(reports):
+            return self._aggregate(history, reports, sent(reports))
+
+        def norms(reports):
+            return update_norms(sent(reports), history.params)
+
+        return Collected(updates, len(orders), fold, norms)
+
+    def _collect_sum(self, t, history, roster, wanted) -> Collected:
+        """The same by secure aggregation: nobody's update is seen, only their mean."""
+        orders = self._orders(t, history, roster, wanted)
+        params, (moved,) = history.params, history.strategy_state
+        nobody = Collected((), len(orders), None, lambda reports: ())
+        if len(orders) < 2:
+            LOG.warning(
+                "round %s: secure aggregation needs two clients, %s are here", t, len(orders)
+            )
+            return nobody
+
+        def ask_stage(stage, contents):
+            return self._ask(t, roster, f"{MessageType.TRAIN}.{flower_secure.ACTION}", contents)
+
+        talk = flower_secure.Conversation(
+            self.strategy, list(orders), self.model.n_params, ask_stage, partial(_refuse, t)
+        )
+        try:
+            summed = talk.run(orders)
+        except (Aborted, Tampered) as reason:
+            LOG.warning("round %s: %s", t, reason)
+            return nobody
+
+        def fold(reports):
+            return (params + summed.mean).astype(np.float32), (moved + summed.moved,)
+
+        unknown = (float("nan"),)
+        return Collected(summed.survivors, len(orders), fold, lambda r: unknown * len(r.clients))
+
+    def _orders(self, t, history, roster, wanted) -> dict[int, RecordDict]:
+        """{client: what it is told to do}, for those of ``wanted`` that are connected."""
         epochs = dict(zip(wanted.clients.tolist(), wanted.epochs.tolist(), strict=True))
         asked = [k for k in epochs if k in roster.clients]
         for k in sorted(set(epochs) - set(asked)):
@@ -203,32 +274,28 @@ class FlowerRun:
         terms = strategy_api.local_terms(
             self.strategy, history.strategy_state, np.array(asked, dtype=np.int64)
         )
-        contents, who = {}, {}
+        orders, seed = {}, round_seed(self.seed, t)
         for row, k in enumerate(asked):
             correction = None if terms.correction is None else terms.correction[row]
             more = {"prox_mu": terms.prox_mu, "correction": correction}
-            seed = round_seed(self.seed, t)
-            node_id = roster.clients[k].node_id
-            who[node_id] = k
             local = replace(self.local, epochs=epochs[k])
-            contents[node_id] = flower_messages.orders(
+            orders[k] = flower_messages.orders(
                 history.params, local, t=t, client=k, seed=seed, **more
             )
-        reports, answered = {}, set()
-        replies = ask(roster.grid, MessageType.TRAIN, contents, str(t), self.round_timeout)
-        for node_id, reply in replies:
+        return orders
+
+    def _ask(self, t, roster, kind, contents) -> Iterator[tuple[int, Message]]:
+        """(client, its reply) for those of ``contents`` that answer in time."""
+        who = {roster.clients[k].node_id: k for k in contents}
+        by_node = {node_id: contents[k] for node_id, k in who.items()}
+        answered = set()
+        for node_id, reply in ask(roster.grid, kind, by_node, str(t), self.round_timeout):
             answered.add(node_id)
-            try:
-                update = flower_messages.read_update(reply, self.model.n_params)
-            except Refused as reason:
-                LOG.warning("round %s: client %s is left out: %s", t, who[node_id], reason)
-            else:
-                reports[who[node_id]] = update
+            yield who[node_id], reply
         for node_id, k in who.items():
             roster.heard(k, node_id in answered)
-        return reports, len(asked)
 
-    def _aggregate(self, t, params, state, reports, updates) -> tuple[np.ndarray, Any]:
+    def _aggregate(self, history, reports, updates) -> tuple[np.ndarray, Any]:
         n_k = reports.n_examples
         batch = n_k if self.local.batch_size is None else self.local.batch_size
         rate = self.fraction
@@ -236,15 +303,16 @@ class FlowerRun:
             rate = max(round(self.fraction * self.n_clients), 1) / self.n_clients
         steps = reports.epochs * -(-n_k // batch)
         work = LocalWork(reports.clients, steps, self.local.lr, self.n_clients, rate)
-        params, state = strategy_api.aggregate(
-            self.strategy, state, params, updates, reports.weights, work
-        )
+        before = (history.strategy_state, history.params)
+        return strategy_api.aggregate(self.strategy, *before, updates, reports.weights, work)
+
+    def _check_aggregate(self, t, params) -> np.ndarray:
         with np.errstate(over="ignore"):
             params = params.astype(np.float32, copy=False).view()
         if not np.isfinite(params).all():
             raise self._diverged("the strategy's new parameters are not finite", t)
         params.flags.writeable = False
-        return params, state
+        return params
 
     def _evaluate(self, t, params) -> tuple[float, float]:
         with np.errstate(over="ignore", invalid="ignore"):
@@ -255,3 +323,7 @@ class FlowerRun:
 
     def _diverged(self, where: str, t: int) -> FederationDiverged:
         return FederationDiverged(where, t, None, None, self.local.lr)
+
+
+def _refuse(t: int, client: int, reason: Any) -> None:
+    LOG.warning("round %s: client %s is left out: %s", t, client, reason)

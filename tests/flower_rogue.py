@@ -18,10 +18,9 @@ from flwr.app import Array, ArrayRecord, Message, RecordDict
 from flwr.supercore.inflatable.inflatable_object import (
     get_all_nested_objects,
     get_object_tree,
-    inflate_object_from_contents,
     iterate_object_tree,
 )
-from flwr.supercore.inflatable.inflatable_utils import pull_objects
+from flwr.supercore.inflatable.inflatable_utils import inflate_object_from_contents, pull_objects
 from flwr.supercore.task_identity import TaskIdentity
 from flwr.supernode.fleet_http_connection import http_request_response
 
@@ -112,7 +111,11 @@ def serve(address, client, kind, n_clients, flags):
 
 if __name__ == "__main__":
     address, n_clients, flags, *pairs = sys.argv[1:]
+    threads = []
     for pair in pairs:
         client, kind = pair.split(":")
         arguments = (address, int(client), kind, int(n_clients), Path(flags))
-        threading.Thread(target=serve, args=arguments).start()
+        threads.append(threading.Thread(target=serve, args=arguments))
+        threads[-1].start()
+    for thread in threads:  # Flower's own pool of threads ends with the main one
+        thread.join()

@@ -53,13 +53,15 @@ class MemoryGrid(Grid):
             message.metadata.__dict__["_message_id"] = ids[-1]
             node_id = message.metadata.dst_node_id
             self.asked.append((message.metadata.message_type, node_id))
-            context = Context(1, node_id, {"partition-id": node_id - 100}, RecordDict(), {})
             try:
-                reply = self.apps[node_id](message, context)
+                reply = self.apps[node_id](message, self.context(node_id))
             except Exception as error:
                 reply = Message(Error(2, f"Traceback\n{error}"), reply_to=message)
             self.replies += self.tamper(node_id, message, reply)
         return ids
+
+    def context(self, node_id):
+        return Context(1, node_id, {"partition-id": node_id - 100}, RecordDict(), {})
 
     def pull_messages(self, message_ids):
         replies, self.replies = self.replies, []
@@ -75,14 +77,14 @@ class MemoryGrid(Grid):
     create_message = send_and_receive = None
 
 
-def nodes(data, model=MODEL):
+def nodes(data, model=MODEL, secure=None):
     everything, parts = data
 
     def load(context):
         k = context.node_config["partition-id"]
         return k, everything.x[parts[k]], everything.y[parts[k]]
 
-    return {100 + k: client_app(model, load) for k in range(len(parts))}
+    return {100 + k: client_app(model, load, secure=secure) for k in range(len(parts))}
 
 
 def flower_run(data, **more):
@@ -449,3 +451,116 @@ def test_client_refuses_orders_for_another(data):
     context = Context(1, 100, {"partition-id": 0}, RecordDict(), {})
     with pytest.raises(ValueError, match="for client 1, this is client 0"):
         grid.apps[100](message, context)
+
+
+SECURE = fc.secagg.SecureFedAvg(bound=2.0, max_examples=100)
+
+
+class SecureGrid(MemoryGrid):
+    """Nodes that keep their Context from message to message; ``dead``: {(stage, node id)}."""
+
+    def __init__(self, data, secure=SECURE, dead=(), tamper=None):
+        super().__init__(nodes(data, secure=secure), tamper)
+        self.contexts, self.dead, self.seen = {}, set(dead), []
+
+    def context(self, node_id):
+        return self.contexts.setdefault(node_id, super().context(node_id))
+
+    def push_messages(self, messages):
+        ids = super().push_messages(messages)
+        stages = [m.content["stage"]["stage"] if "stage" in m.content else "" for m in messages]
+        silent = {
+            message_id
+            for message_id, stage, m in zip(ids, stages, messages, strict=True)
+            if (stage, m.metadata.dst_node_id) in self.dead
+        }
+        self.replies = [r for r in self.replies if r.metadata.reply_to_message_id not in silent]
+        self.seen += self.replies
+        return ids
+
+
+def without_norms(history):
+    return [replace(record, update_norms=()) for record in history.rounds]
+
+
+def test_secure_rounds_equal_the_simulation_and_show_no_update(data):
+    grid = SecureGrid(data)
+    more = {"strategy": SECURE, "fraction": 0.75}
+    history = flower_run(data, **more).run(grid)
+    expected = in_this_process(data, **more)
+    np.testing.assert_array_equal(history.params, expected.params)
+    assert without_norms(history) == without_norms(expected)
+    np.testing.assert_array_equal(history.strategy_state[0], expected.strategy_state[0])
+    assert np.isnan(history.rounds[0].update_norms).all()
+    arrays = [r.content["arrays"] for r in grid.seen if "arrays" in r.content]
+    assert [list(record) for record in arrays] == [["masked"]] * 9
+    for record in arrays:  # what the server was sent is noise: its bits are even
+        bits = np.unpackbits(record["masked"].numpy().view(np.uint8)).mean()
+        assert abs(bits - 0.5) < 5 * 0.5 / np.sqrt(32 * (MODEL.n_params + 1))
+    assert not any("secret" in context.state["secagg"] for context in grid.contexts.values())
+
+
+@pytest.mark.parametrize(
+    ("stage", "in_the_mean"),
+    [("advertise", (0, 1, 3)), ("share", (0, 1, 3)), ("mask", (0, 1, 3)), ("reveal", (0, 1, 2, 3))],
+)
+def test_node_that_dies_in_a_secure_round_costs_only_its_own_update(data, stage, in_the_mean):
+    grid = SecureGrid(data, dead={(stage, 102)})
+    history = flower_run(data, n_rounds=1, strategy=SECURE).run(grid)
+    assert history.rounds[0].clients == in_the_mean
+    params, seed = MODEL.init(3), fc.federation.round_seed(3, 1)
+    n_k = [len(data[1][k]) for k in in_the_mean]
+    sent = [
+        fc.local_sgd(
+            MODEL,
+            params,
+            data[0].x[data[1][k]],
+            data[0].y[data[1][k]],
+            **{"epochs": 2, "batch_size": 7, "lr": 0.1, "seed": seed, "client": k},
+        )
+        for k in in_the_mean
+    ]
+    resolution = 2.0 * 100 * 4 / 2**30  # of n_k (w_k - w): the ring's 32 bits, one for the sign
+    expected = fc.weighted_average(sent, n_k)
+    np.testing.assert_allclose(history.params, expected, rtol=0, atol=4 * resolution)
+
+
+def test_secure_round_with_too_few_left_is_abandoned(data, caplog):
+    grid = SecureGrid(data, dead={("mask", 101), ("mask", 102)})
+    history = flower_run(data, n_rounds=1, strategy=SECURE).run(grid)
+    assert history.rounds[0].abandoned
+    np.testing.assert_array_equal(history.params, MODEL.init(3))
+    assert "2 of 4 clients left, the threshold is 3" in caplog.text
+
+
+def test_secure_node_refuses_other_terms_plain_training_and_a_second_answer(data, caplog):
+    history = flower_run(data, n_rounds=1, strategy=replace(SECURE, bound=9.0)).run(
+        SecureGrid(data)
+    )
+    assert history.rounds[0].abandoned
+    assert "this node's are (2.0, 100" in caplog.text
+    plain = flower_run(data, n_rounds=1).run(SecureGrid(data))
+    assert plain.rounds[0].clients == ()
+    asked = []
+    grid = SecureGrid(data, tamper=lambda node, message, reply: asked.append(message) or [reply])
+    flower_run(data, n_rounds=1, strategy=SECURE).run(grid)
+    for message in asked:
+        if message.metadata.message_type == "query":
+            continue
+        node_id = message.metadata.dst_node_id
+        with pytest.raises((ValueError, KeyError), match=r"is not due: 4 of 4|out of turn"):
+            grid.apps[node_id](message, grid.contexts[node_id])
+
+
+def test_false_share_of_a_secure_round_is_noticed(data, caplog):
+    def tamper(node_id, message, reply):
+        if node_id == 102 and "seeds" in (reply.content if reply.has_content() else {}):
+            owner = next(iter(reply.content["seeds"]))
+            share = bytes(reply.content["seeds"][owner])
+            reply.content["seeds"][owner] = share[:-1] + bytes([share[-1] ^ 1])
+        return [reply]
+
+    history = flower_run(data, n_rounds=1, strategy=SECURE).run(SecureGrid(data, tamper=tamper))
+    assert history.rounds[0].abandoned
+    np.testing.assert_array_equal(history.params, MODEL.init(3))
+    assert "one is false" in caplog.text

@@ -89,22 +89,40 @@ def secure_average(
     largest |w_k|. Whole weights add up exactly. The rest is as in ``secure_sum``.
     """
     n = _n_clients("updates", updates)
-    max_weight = as_real("max_weight", max_weight, 0, include_low=False)
+    coder = WeightedRow(bound, max_weight, n, bits)
     if len(weights) != n:
         raise ValueError(f"weights must hold {n} numbers, one a client, got {len(weights)}")
-    products = FixedPoint(as_real("bound", bound, 0, include_low=False) * max_weight, n, bits)
-    counts = FixedPoint(max_weight, n, bits)
-    rows = []
-    for k, (update, weight) in enumerate(zip(updates, weights, strict=True)):
-        weight = as_real(f"weights[{k}]", weight, 0, max_weight, include_low=False)
-        scaled = weight * np.asarray(update, dtype=np.float64)
-        row = products.encode(scaled, f"weights[{k}] * updates[{k}]")
-        rows.append(np.append(row, counts.encode(np.array([weight]))))
+    pairs = zip(updates, weights, strict=True)
+    rows = [coder.encode(update, weight, f"[{k}]") for k, (update, weight) in enumerate(pairs)]
     total, rest = run_protocol(rows, threshold, bits, drop, random_bytes)
-    total_weight = float(counts.decode(total[-1:])[0])
-    if total_weight <= 0:
-        raise ValueError("weights must not vanish: their sum is below the ring's resolution")
-    return SecureAverage(products.decode(total[:-1]) / total_weight, total_weight, *rest)
+    return SecureAverage(*coder.decode(total), *rest)
+
+
+class WeightedRow:
+    """What a client adds to a secure average: n_k w_k, and n_k as one number more, in the ring.
+
+    bound: largest |w_k|; max_weight: largest n_k; n_clients: rows that are added up at most.
+    """
+
+    def __init__(self, bound: float, max_weight: float, n_clients: int, bits: int = 32):
+        self.max_weight = as_real("max_weight", max_weight, 0, include_low=False)
+        bound = as_real("bound", bound, 0, include_low=False)
+        self._products = FixedPoint(bound * self.max_weight, n_clients, bits)
+        self._counts = FixedPoint(self.max_weight, n_clients, bits)
+
+    def encode(self, update: np.ndarray, weight: float, which: str = "") -> np.ndarray:
+        """(P + 1,) ring elements for ``update`` (P,); ``which`` tells it from others in errors."""
+        weight = as_real(f"weights{which}", weight, 0, self.max_weight, include_low=False)
+        scaled = weight * np.asarray(update, dtype=np.float64)
+        row = self._products.encode(scaled, f"weights{which} * updates{which}")
+        return np.append(row, self._counts.encode(np.array([weight])))
+
+    def decode(self, total: np.ndarray) -> tuple[np.ndarray, float]:
+        """(weighted mean (P,) float64, sum of the weights) from the sum of the rows (P + 1,)."""
+        total_weight = float(self._counts.decode(total[-1:])[0])
+        if total_weight <= 0:
+            raise ValueError("weights must not vanish: their sum is below the ring's resolution")
+        return self._products.decode(total[:-1]) / total_weight, total_weight
 
 
 def run_protocol(rows, threshold, bits, drop, random_bytes) -> tuple[np.ndarray, tuple]:
@@ -199,6 +217,10 @@ class SecureFedAvg:
         as_real("max_examples", self.max_examples, 0, include_low=False)
         as_real("threshold", self.threshold, 0.5, 1)
 
+    def least(self, n: int) -> int:
+        """How many of a round's ``n`` clients must last."""
+        return min(n, math.floor(self.threshold * n + 1e-9) + 1)
+
     def init(self, params: np.ndarray) -> tuple[np.ndarray]:
         """No bytes yet."""
         return (np.zeros(2, dtype=np.int64),)
@@ -213,7 +235,7 @@ class SecureFedAvg:
             weights.tolist(),
             bound=self.bound,
             max_weight=self.max_examples,
-            threshold=min(n, math.floor(self.threshold * n + 1e-9) + 1),
+            threshold=self.least(n),
             bits=self.bits,
             random_bytes=self.random_bytes,
         )
