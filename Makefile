@@ -23,7 +23,7 @@ help:
 	@echo "make check    the same without the slow tests (two minutes)"
 	@echo "make lesson   test one lesson alone: NAME=02_fedavg"
 	@echo "make federation  server and four clients as separate processes, on Flower (minutes)"
-	@echo "make test-flower  add Flower, and run the tests that need it (minutes)"
+	@echo "make test-flower  run only the tests that need Flower (minutes)"
 	@echo "make lint     check style, notebooks, quizzes, spelling   make format   fix most of it"
 	@echo "make hooks    check the same before each commit, by pre-commit"
 	@echo "make new-lesson    begin a lesson: NAME=08_topic TITLE='Its title'"
@@ -58,9 +58,9 @@ compiled: $(VENV)/.test
 	  'the tests need the compiled core: install a C compiler, then make clean test')"
 
 federation: $(VENV)/.flower
-	$(BIN)/python tools/federation.py
+	$(BIN)/python tools/federation.py $(ARGS)
 
-test-flower: $(VENV)/.flower $(VENV)/.test
+test-flower: $(VENV)/.test
 	$(BIN)/python -m pytest tests/test_flower*.py $(PYTEST_ARGS)
 
 lint: $(VENV)/.test
@@ -123,7 +123,8 @@ $(VENV)/.test: $(SOURCES)
 	@"$(PYTHON)" tools/environment.py $(VENV) course,test
 	@touch $@ $(VENV)/.course
 
+# Together with the course: by itself Flower would leave versions that the rest can't use.
 $(VENV)/.flower: $(SOURCES)
 	@$(FIND_PYTHON)
-	@"$(PYTHON)" tools/environment.py $(VENV) flower
-	@touch $@
+	@"$(PYTHON)" tools/environment.py $(VENV) course,flower
+	@touch $@ $(VENV)/.course

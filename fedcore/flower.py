@@ -5,8 +5,8 @@ runs ``server_app``, whose mean is our strategies'. With the same seed, partitio
 parameters equal those of ``run_federation``. Flower does the scheduling, the transport, retries,
 TLS and authentication; nothing here opens a connection.
 
-Needs Flower: ``pip install -e ".[flower]"`` in the course's folder; ``make federation`` does that
-by itself. Written for the Message API of Flower 1.42.
+Needs Python 3.11 and Flower: ``pip install -e ".[flower]"`` in the course's folder; ``make test``
+and ``make federation`` do that by themselves. Written for the Message API of Flower 1.42.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ try:
     from flwr.serverapp import Grid, ServerApp
 except ImportError as error:
     raise ImportError(
-        "fedcore.flower needs Flower (flwr 1.42), which is not installed: in the course's folder "
-        'run  pip install -e ".[flower]"  or  make federation'
+        "fedcore.flower needs Flower (flwr 1.42; Python 3.11 or newer), which is not installed: in "
+        "the course's folder run  pip install -e '.[flower]'  or  make federation"
     ) from error
 
 from fedcore.flower_messages import LoadClient, answer, introduction

@@ -161,10 +161,16 @@ class Loopback:
         return marked(MARK, str(self.folder))
 
     def start(self, program: str, *arguments: str | Path, log: str, to=None) -> subprocess.Popen:
-        """One of Flower's programs, as a process of this Loopback; what it says goes to ``log``."""
+        """One of Flower's programs, as a process of this Loopback; what it says goes to ``log``.
+
+        Raises FileNotFoundError if there is no such program beside this Python.
+        """
+        path = shutil.which(program, path=str(Path(sys.executable).parent))
+        if path is None:
+            raise FileNotFoundError(f"{program} is missing: install Flower, see fedcore.flower")
         with (self.folder / f"{log}.log").open("ab") as file:
             return subprocess.Popen(
-                [str(Path(sys.executable).with_name(program)), *map(str, arguments)],
+                [path, *map(str, arguments)],
                 stdin=subprocess.DEVNULL,
                 stdout=to or file,
                 stderr=subprocess.STDOUT,

@@ -1,5 +1,6 @@
 """What a fresh machine depends on: the two lists of packages, the wheel, the set-up script."""
 
+import importlib.util
 import os
 import re
 import shutil
@@ -7,10 +8,12 @@ import subprocess
 import sys
 import tarfile
 import zipfile
+from importlib import metadata
 from pathlib import Path
 
 import pytest
 from conftest import ROOT
+from packaging.requirements import Requirement
 
 CONDA_NAMES = {"matplotlib-base": "matplotlib"}
 ONLY_CONDA = {"python", "pip", "c-compiler"}
@@ -261,3 +264,26 @@ def test_without_flower_the_error_says_what_to_install():
     assert done.returncode == 1
     assert "fedcore.flower needs Flower" in done.stderr
     assert "[flower]" in done.stderr
+
+
+@pytest.mark.skipif(sys.version_info < (3, 11), reason="Flower 1.42 needs Python 3.11")
+@pytest.mark.skipif(not os.environ.get("CI"), reason="only CI must run the tests that need Flower")
+def test_ci_does_not_skip_the_tests_that_need_flower():
+    assert importlib.util.find_spec("flwr"), "make test installs the extra `flower`"
+
+
+@pytest.mark.skipif(not importlib.util.find_spec("flwr"), reason="Flower is not installed")
+def test_course_and_flower_fit_each_other():
+    """What `pip check` says of Flower and of all that it needs, and they need."""
+    todo, wrong, seen = {"flwr"}, [], set()
+    while todo:
+        seen.add(name := todo.pop())
+        for text in metadata.requires(name) or ():
+            requirement = Requirement(text)
+            if requirement.marker and not requirement.marker.evaluate({"extra": ""}):
+                continue
+            there = metadata.version(requirement.name)
+            if not requirement.specifier.contains(there, prereleases=True):
+                wrong.append(f"{name} needs {requirement}, and {there} is installed")
+            todo |= {requirement.name} - seen
+    assert wrong == []
