@@ -60,7 +60,7 @@ compiled: $(VENV)/.test
 federation: $(VENV)/.flower
 	$(BIN)/python tools/federation.py $(ARGS)
 
-test-flower: $(VENV)/.test
+test-flower: $(VENV)/.flower $(VENV)/.test
 	$(BIN)/python -m pytest tests/test_flower*.py $(PYTEST_ARGS)
 
 lint: $(VENV)/.test

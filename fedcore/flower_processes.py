@@ -70,7 +70,7 @@ class Loopback:
     def __exit__(self, *_) -> None:
         self.close()
 
-    def start_superlink(self, seconds: float = 60.0) -> None:
+    def start_superlink(self, seconds: float = 300.0) -> None:
         """Start the SuperLink, and wait until it accepts connections.
 
         Without ``database`` one that takes the place of a dead one knows no SuperNode, and those of
