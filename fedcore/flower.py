@@ -5,8 +5,8 @@ runs ``server_app``, whose mean is our strategies'. With the same seed, partitio
 parameters equal those of ``run_federation``. Flower does the scheduling, the transport, retries,
 TLS and authentication; nothing here opens a connection.
 
-Needs Python 3.11 and Flower: ``pip install -e ".[flower]"`` in the course's folder; ``make test``
-and ``make federation`` do that by themselves. Written for the Message API of Flower 1.42.
+Needs Python 3.11 and Flower: ``pip install -e ".[flower]"`` in the course's folder; ``make
+federation`` and ``make test-flower`` do that. Written for the Message API of Flower 1.42.
 """
 
 from __future__ import annotations

@@ -266,12 +266,6 @@ def test_without_flower_the_error_says_what_to_install():
     assert "[flower]" in done.stderr
 
 
-@pytest.mark.skipif(sys.version_info < (3, 11), reason="Flower 1.42 needs Python 3.11")
-@pytest.mark.skipif(not os.environ.get("CI"), reason="only CI must run the tests that need Flower")
-def test_ci_does_not_skip_the_tests_that_need_flower():
-    assert importlib.util.find_spec("flwr"), "make test installs the extra `flower`"
-
-
 @pytest.mark.skipif(not importlib.util.find_spec("flwr"), reason="Flower is not installed")
 def test_course_and_flower_fit_each_other():
     """What `pip check` says of Flower and of all that it needs, and they need."""
