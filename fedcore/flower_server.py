@@ -68,6 +68,10 @@ class FlowerRun:
     With ``SecureFedAvg`` as strategy the nodes must be ``client_app(..., secure=...)``; the server
     then sees sums only, and the update norms in the records are NaN.
 
+    A node that dies in the middle of sending holds up its round: Flower 1.42 waits up to 180 s for
+    the rest, whatever ``round_timeout`` says (OBJECT_PUSH_SESSION_TTL_SECONDS), and then leaves it
+    out.
+
     A report must hold finite float32 numbers, as many as the model has parameters, and come from
     the node that was asked, once. That keeps nonsense out of the mean, not malice: finite numbers
     of any size are averaged, and a node's word for n_k is taken. ``robust`` is about that.

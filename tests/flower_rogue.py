@@ -6,8 +6,6 @@ Each pair is a node of its own. All use Flower's own connection, train as told, 
 send what their KIND says; afterwards they are honest.
 """
 
-import os
-import signal
 import sys
 import threading
 import time
@@ -85,14 +83,12 @@ class Rogue:
             (self.flags / "forger-has-sent").touch()
         if kind == "forged":  # by "forger", before it can answer itself
             small.wait_for(self.flags / "forger-has-sent")
-        self.reply(message, small.spoilt(content, kind), whole=kind != "half")
-        if kind == "half":
-            os.kill(os.getpid(), signal.SIGKILL)
+        self.reply(message, small.spoilt(content, kind))
         if kind == "twice":
             self.reply(message, poison)
             (self.flags / "twice-has-sent").touch()
 
-    def reply(self, message, content, whole=True):
+    def reply(self, message, content):
         with LOCK:
             TaskIdentity.task_id, TaskIdentity.run_id = 1, message.metadata.run_id
             TaskIdentity.node_id = self.node_id
@@ -100,7 +96,7 @@ class Rogue:
         reply.metadata.__dict__["_message_id"] = reply.object_id
         wanted, session = self.send(reply, get_object_tree(reply), 0.0)
         objects = get_all_nested_objects(reply)
-        for name in wanted if whole else ():
+        for name in wanted:
             self.push(message.metadata.run_id, session, name, objects[name].deflate())
 
 
