@@ -48,6 +48,7 @@ class Loopback:
         self.tls, self.database = tls, database
         self.nodes: dict[int, subprocess.Popen] = {}
         self.superlink: subprocess.Popen | None = None
+        self._started: list[subprocess.Popen] = []
         self.certificates: Certificates | None = None
 
     def __enter__(self) -> Loopback:
@@ -150,7 +151,7 @@ class Loopback:
     def close(self) -> None:
         """End every process that was started here or by one of them, and remove ``folder``."""
         end_marked(MARK, str(self.folder))
-        for process in filter(None, [self.superlink, *self.nodes.values()]):
+        for process in self._started:
             process.wait()
         shutil.rmtree(self.folder, ignore_errors=True)
         self._guard.stdin.close()
@@ -169,7 +170,7 @@ class Loopback:
         if path is None:
             raise FileNotFoundError(f"{program} is missing: install Flower, see fedcore.flower")
         with (self.folder / f"{log}.log").open("ab") as file:
-            return subprocess.Popen(
+            process = subprocess.Popen(
                 [path, *map(str, arguments)],
                 stdin=subprocess.DEVNULL,
                 stdout=to or file,
@@ -178,6 +179,8 @@ class Loopback:
                 cwd=self.folder,
                 start_new_session=True,  # Ctrl-C reaches us, and we end the rest
             )
+        self._started.append(process)
+        return process
 
     def _start_guard(self) -> subprocess.Popen:
         command = [sys.executable, "-m", "fedcore.flower_guard", MARK, str(self.folder)]

@@ -28,7 +28,6 @@ import small
 from fedcore.flower_messages import answer, introduction
 
 POISON = np.full(small.MODEL.n_params, 1e6, dtype=np.float32)
-ORDERS = {}  # {kind: its orders of round 1}, for the one who answers in another's name
 LOCK = threading.Lock()  # Flower's idea of which task is at work is one for the process
 
 
@@ -70,19 +69,11 @@ class Rogue:
         content = answer(small.MODEL, message, *small.share(self.client, self.n_clients))
         poison = RecordDict({"arrays": ArrayRecord({"update": Array(POISON)})})
         kind = self.kind if message.metadata.group_id == "1" else "honest"
-        ORDERS[kind] = message
         if kind == "late":
             small.wait_for(self.flags / "late-may-send")
             self.reply(message, poison)
             (self.flags / "late-has-sent").touch()
             return
-        if kind == "forger":
-            while "forged" not in ORDERS:
-                time.sleep(0.05)
-            self.reply(ORDERS["forged"], poison)
-            (self.flags / "forger-has-sent").touch()
-        if kind == "forged":  # by "forger", before it can answer itself
-            small.wait_for(self.flags / "forger-has-sent")
         self.reply(message, small.spoilt(content, kind))
         if kind == "twice":
             self.reply(message, poison)
