@@ -83,7 +83,7 @@ def test_ten_moves_in_a_third_of_a_second_end_with_the_last(panel):
 EXPECTED = {
     "fedavg": "f'{100 * [r.accuracy for r in lab.panel_run(p.settings, train, test)][-1]:.1f} %'",
     "attack": "f'{lab.attack_run(p.settings, train, test).ssim.mean():.2f}'",
-    "privacy": "f'{100 * lab.privacy_run(p.settings, train, test, n_models=6).accuracy[-1]:.1f} %'",
+    "privacy": "f'{100 * lab.privacy_run(p.settings, train, test).accuracy[-1]:.1f} %'",
     "dropout": "f'{100 * next(lab.dropout_run(p.settings, train, test)).record.accuracy:.1f} %'",
 }
 EXPECTED["skew"] = EXPECTED["fedavg"]
@@ -115,5 +115,5 @@ def test_a_hundred_moves_leave_nothing_behind(page_of_panels):
     fifty_moves()
     after = kept()
     assert after["documents"] == before["documents"]
-    assert after["nodes"] < before["nodes"] + 300
+    assert after["nodes"] < before["nodes"] + 600
     assert after["jsEventListeners"] < before["jsEventListeners"] + 50

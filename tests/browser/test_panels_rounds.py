@@ -270,6 +270,7 @@ def test_play_goes_through_the_rounds_and_pause_holds(panel):
     panel.press("Reset")  # in the middle of playing
     panel.settled()
     pause.click()
+    pace.select_option("fast")
 
 
 def test_a_step_plays_one_round_and_back_shows_the_one_before(panel):
