@@ -322,7 +322,9 @@ class Notebook:
               "apputils:change-theme", { theme })""",
             name,
         )
-        self.page.locator(f'body[data-jp-theme-light="{light}"]').wait_for()
+        # attached, not visible: JupyterLab's body has no height
+        body = self.page.locator(f'body[data-jp-theme-light="{light}"]')
+        body.wait_for(state="attached")
 
     # ------------------------------------------------------------------- the end
 
