@@ -1,5 +1,6 @@
 """JupyterLab on loopback, on copies: it touches nothing in the checkout, nothing of the user's."""
 
+import http.client
 import json
 import os
 import secrets
@@ -16,6 +17,7 @@ import psutil
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 SERVED = ("notebooks", "exercises")
+TRIES = 3  # ports: one that was free may be taken a moment later
 LIMIT = 120  # seconds that the server may take to start, on a machine under load
 
 
@@ -30,18 +32,21 @@ class Server:
         self.root = self.folder / "course"
         self.log = self.folder / "server.log"
         self.token = secrets.token_hex(16)
-        self.port = _free_port()
-        self.url = f"http://127.0.0.1:{self.port}"
         for name in SERVED:
             shutil.copytree(
                 ROOT / name, self.root / name, ignore=shutil.ignore_patterns(".ipynb_checkpoints")
             )
-        self._process = self._start()
-        try:
-            self._wait()
-        except BaseException:
-            self.stop()
-            raise
+        for _ in range(TRIES):
+            self.port = _free_port()
+            self.url = f"http://127.0.0.1:{self.port}"
+            self._process = self._start()
+            try:
+                if self._wait():
+                    return
+            except BaseException:
+                self.stop()
+                raise
+        raise RuntimeError(f"JupyterLab ended at its start:\n{self.read_log()}")
 
     def _start(self):
         own = {
@@ -60,7 +65,7 @@ class Server:
             )
         }
         for folder in own.values():
-            Path(folder).mkdir()
+            Path(folder).mkdir(exist_ok=True)
         own["FEDCORE_PROGRESS"] = str(self.folder / "progress.sqlite3")
         command = [
             *(sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root"),
@@ -80,16 +85,17 @@ class Server:
             )
 
     def _wait(self):
+        """True when the server answers; False if it ended, its port taken by somebody else."""
         end = time.monotonic() + LIMIT
-        while True:
-            if self._process.poll() is not None:
-                raise RuntimeError(f"JupyterLab ended at its start:\n{self.read_log()}")
+        while self._process.poll() is None:
             try:
-                return self.get("/api/sessions")
-            except (urllib.error.URLError, ConnectionError, TimeoutError):
+                self.get("/api/sessions")
+                return True
+            except (urllib.error.URLError, OSError, http.client.HTTPException):
                 if time.monotonic() > end:
                     raise
             time.sleep(0.1)
+        return False
 
     def read_log(self):
         """What the server, and the kernels, have written so far."""
