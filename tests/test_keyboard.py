@@ -107,7 +107,9 @@ def test_bad_arguments(arguments, message):
 
 
 @pytest.mark.parametrize(
-    "content", [b"no gzip", gzip.compress(b"English\tthe\n"), gzip.compress(b"a\tb\tmany\n")]
+    "content",
+    [b"no gzip", gzip.compress(b"English\tthe\n"), gzip.compress(b"a\tb\tmany\n")],
+    ids=["no gzip", "a field missing", "no number"],  # gzip writes the time: no name of a test
 )
 def test_broken_file(tmp_path, content):
     path = tmp_path / "words.tsv.gz"
