@@ -91,9 +91,9 @@ def test_same_bits_as_run_federation_after_five_rounds(loopback, refused):
     ("name", "reason"),
     [
         ("no-key", "SuperNode authentication"),
-        ("other-key", "not registered"),
+        ("other-key", "[code: 2004] Failed to activate SuperNode"),
         ("wrong-ca", TLS_SAYS),
-        ("no-tls", "connection"),
+        ("no-tls", "disconnected without sending a response"),
     ],
 )
 def test_node_without_the_right_key_is_refused(loopback, refused, name, reason):
