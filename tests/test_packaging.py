@@ -16,7 +16,7 @@ from conftest import ROOT
 from packaging.requirements import Requirement
 
 CONDA_NAMES = {"matplotlib-base": "matplotlib"}
-ONLY_CONDA = {"python", "pip", "c-compiler"}
+ONLY_CONDA = {"python", "pip"}
 
 
 def toml_list(text, key):
