@@ -15,7 +15,7 @@ FIND_PYTHON := command -v "$(PYTHON)" >/dev/null || { echo "There is no $(PYTHON
 
 .DEFAULT_GOAL := help
 .PHONY: help lab test check lesson compiled test-flower federation lint format hooks \
-        new-lesson new-exercise exercises grade figures glossary outputs bench feel table1 clean
+        new-lesson new-exercise exercises grade figures glossary outputs bench binder feel table1 clean
 
 help:
 	@echo "make lab      set up and open the course in JupyterLab"

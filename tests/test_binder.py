@@ -1,6 +1,8 @@
-"""Binder's terms: what repo2docker takes; and that a lesson runs in the sandbox of make binder."""
+"""Other machines: Binder (what repo2docker takes, a lesson in the sandbox), dev containers."""
 
+import json
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -76,6 +78,20 @@ def test_the_badge_opens_the_first_lesson_in_jupyterlab():
     assert (ROOT / links[0].removeprefix("lab/tree/")).is_file()
 
 
+def test_the_devcontainer_calls_what_exists():
+    text = (ROOT / ".devcontainer" / "devcontainer.json").read_text(encoding="utf-8")
+    container = json.loads(text)
+    assert re.fullmatch(r"\S+/devcontainers/python:3\.\d+-\w+", container["image"])
+    for key in ("postCreateCommand", "postAttachCommand"):
+        make, *arguments = shlex.split(container[key])
+        assert make == "make"
+        shown = subprocess.run(
+            [make, "-n", *arguments], cwd=ROOT, capture_output=True, text=True, check=False
+        )
+        assert shown.returncode == 0, shown.stderr
+    assert f"--port={container['forwardPorts'][0]}" in container["postAttachCommand"]
+
+
 def test_every_conda_package_is_looked_for_on_pypi():
     found = binder.conda_packages(ENVIRONMENT)
     assert found["matplotlib-base"][1] is False
@@ -122,6 +138,7 @@ def test_memory_is_that_of_the_whole_tree():
     assert own < 60 < sum(memory.largest.values())
 
 
+@pytest.mark.slow
 def test_a_lesson_runs_in_the_sandbox(tmp_path, monkeypatch):
     """Lesson 0, one core, no network, no home: with this environment in place of Binder's."""
     if not sys.platform.startswith("linux") or not shutil.which("unshare"):

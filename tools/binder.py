@@ -43,6 +43,7 @@ REASONS = {
     "jedi": "ipython requires it (completion by Tab)",
     "ipython": "the kernel",
     "pygments": "colours of code; ipython requires it",
+    "rapidfuzz": "nbgrader requires it",
     "pip": "postBuild installs the course with it",
 }
 
