@@ -30,6 +30,7 @@ def sources():
         str(path.relative_to(ROOT)): path.read_text(encoding="utf-8")
         for folder in ("fedcore", "tools")
         for path in sorted((ROOT / folder).rglob("*.py"))
+        if path.name != "binder_session.py"  # make binder is for Linux, and says so
     }
     for folder in ("notebooks", "exercises"):
         for path in sorted((ROOT / folder).rglob("*.ipynb")):
