@@ -132,6 +132,8 @@ def report(found, packages):
     """benchmarks/binder.md as text."""
     start, runs = found["start"], found["notebooks"]
     total = sum(size for size, _ in packages.values()) / 1e6
+    left = sorted({*all_notebooks()} - {run["notebook"] for run in runs})
+    missing = f"\nNot measured in this run: {', '.join(left)}.\n" if left else ""
     rows = [
         f"| {run['notebook']} | {run['seconds']:.0f} | {run['server']:.0f} | {run['rest']:.0f} "
         f"| **{run['total']:.0f}** | {run['bound']:.0f} |"
@@ -147,7 +149,8 @@ Packages from PyPI under conda's bounds: conda's own solve was not run, and no i
 
 From the start of the server until it serves the page of lesson 0: {start["page"]:.1f} s; until its
 kernel is connected: {start["kernel"]:.1f} s; until its first cell has run: {start["cell"]:.1f} s.
-The server alone then takes {found["idle"]:.0f} MB.
+The server alone then takes {found["idle"]:.0f} MB. These are wall times of one start; what else the
+machine did meanwhile is in them.
 
 ## Memory
 
@@ -155,12 +158,12 @@ In MB (10⁶ bytes), the largest sum of PSS (each process's share of memory, sma
 server, the kernel and what they start, asked for {found["per_second"]} times a second; the command
 fails above {found["limit"]:.0f} MB, which is what Binder guarantees. *Bound* is the sum of every
 process's own largest RSS, which the system records: it counts shared memory twice, and misses no
-peak between two questions. Seconds are wall time, the machine may have been busy.
+peak between two questions. Seconds are wall time too.
 
 | notebook | seconds | server | kernel and others | together | bound |
 |---|---:|---:|---:|---:|---:|
 {chr(10).join(rows)}
-
+{missing}
 ## Packages
 
 {len(packages)} packages, {total:.0f} MB. Those over {LARGE / 1e6:.0f} MB, test folders included:
