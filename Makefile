@@ -32,6 +32,7 @@ help:
 	@echo "make grade    grade submitted/ (INBOX=FOLDER collects files first): gradebook, feedback, CSV"
 	@echo "make bench    time the compiled core against its peers on this machine (minutes)"
 	@echo "make feel     time the live panels in a browser: first change, whole curve (minutes)"
+	@echo "make binder   run the course as Binder does, measure memory and start-up (minutes; Linux)"
 	@echo "make table1   reproduce Table 1 of McMahan et al. 2017 (minutes)"
 	@echo "make figures  redraw the pictures of the README"
 	@echo "make glossary make the glossary's notebook from fedcore/lab/glossary.json"
@@ -95,6 +96,9 @@ bench: $(VENV)/.test
 
 feel: $(VENV)/.test
 	$(BIN)/python benchmarks/feel.py $(FEEL_ARGS)
+
+binder: $(VENV)/.test
+	$(BIN)/python tools/binder.py $(BINDER_ARGS)
 
 table1: $(VENV)/.test
 	$(BIN)/python benchmarks/table1.py
