@@ -146,7 +146,8 @@ function render({ model, el: host }) {
     const results = model.get("results");
     for (const card of cards) card.show(results[card.id]);
     const right = Object.values(results).filter((result) => result.right).length;
-    say(score, `${right} of ${cards.length} right \u00b7 ${model.get("xp")} XP in all`);
+    const xp = model.get("xp"); // null on a page that keeps no record
+    say(score, `${right} of ${cards.length} right${xp === null ? "" : ` \u00b7 ${xp} XP in all`}`);
   }
 
   function message(content) {

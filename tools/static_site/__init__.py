@@ -1,0 +1,1 @@
+"""Static pages of the whole course, without a kernel: ``make site``."""
