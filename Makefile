@@ -1,7 +1,7 @@
 # Everything a learner or a developer types. `make` alone prints this help.
 # Variables: PYTHON (the interpreter to build the environment with), LAB_ARGS (passed to JupyterLab),
-# INBOX (a folder of hand-ins to collect before grading), NAME and TITLE (of a lesson), PYTEST_ARGS
-# (passed to pytest last: "-n 0" runs one test after the other).
+# INBOX (a folder of hand-ins to collect before grading), NAME and TITLE (of a lesson), SITE_ARGS
+# (passed to tools/static_site), PYTEST_ARGS (passed to pytest last: "-n 0" runs one test after the other).
 
 PYTHON  ?= python3
 VENV    := .venv
@@ -15,7 +15,7 @@ FIND_PYTHON := command -v "$(PYTHON)" >/dev/null || { echo "There is no $(PYTHON
 
 .DEFAULT_GOAL := help
 .PHONY: help lab test check lesson compiled test-flower federation lint format hooks \
-        new-lesson new-exercise exercises grade figures glossary outputs bench binder feel table1 clean
+        new-lesson new-exercise exercises grade figures glossary outputs site bench binder feel table1 clean
 
 help:
 	@echo "make lab      set up and open the course in JupyterLab"
@@ -37,6 +37,7 @@ help:
 	@echo "make figures  redraw the pictures of the README"
 	@echo "make glossary make the glossary's notebook from fedcore/lab/glossary.json"
 	@echo "make outputs  run the notebooks and store their outputs"
+	@echo "make site     build the course as static pages, to be read without a kernel (minutes)"
 	@echo "make clean    remove the environment and everything that was built"
 
 lab: $(VENV)/.course
@@ -110,6 +111,9 @@ glossary: $(VENV)/.course
 outputs: $(VENV)/.course
 	$(BIN)/python tools/run_notebooks.py
 
+site: $(VENV)/.site
+	$(BIN)/python -m tools.static_site $(SITE_ARGS)
+
 figures: $(VENV)/.course
 	$(BIN)/python tools/make_figures.py
 
@@ -121,6 +125,10 @@ $(VENV)/.course: $(SOURCES)
 	@$(FIND_PYTHON)
 	@"$(PYTHON)" tools/environment.py $(VENV) course
 	@touch $@
+
+$(VENV)/.site: $(SOURCES)
+	@$(PYTHON) tools/environment.py $(VENV) course,site
+	@touch $@ $(VENV)/.course
 
 $(VENV)/.test: $(SOURCES)
 	@$(FIND_PYTHON)

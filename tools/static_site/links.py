@@ -23,8 +23,8 @@ class _Page(HTMLParser):
             self.links.append(found["href"])
         elif tag in ("img", "script") and "src" in found:
             self.parts.append(found["src"])
-        elif tag in ("link", "form"):
-            self.parts.append(found.get("href") or found.get("action") or "")
+        elif tag == "link" or (tag == "form" and "action" in found):
+            self.parts.append(found["href" if tag == "link" else "action"])
 
 
 def problems(folder: Path) -> list[str]:

@@ -16,12 +16,13 @@ from pygments.lexers import PythonLexer
 from .course import Links
 
 TAG = re.compile(r"<[^>]+>")
+WITHIN = re.compile(r"</?(?:a|b|code|em|i|span|strong)\b[^>]*>")  # that part no words
 
 
 def plain_text(html: str) -> str:
     """``html`` without its tags; what only eyes or only machines read is left out."""
     html = re.sub(r"<annotation\b.*?</annotation>|<style\b.*?</style>", "", html, flags=re.S)
-    return " ".join(unescape(TAG.sub(" ", html)).split())
+    return " ".join(unescape(TAG.sub(" ", WITHIN.sub("", html))).split())
 
 
 def mathml(tex: str, block: bool = False) -> str:

@@ -8,7 +8,7 @@ import json
 import re
 import struct
 from dataclasses import dataclass, field
-from html import escape
+from html import escape, unescape
 from typing import Any
 
 from fedcore.lab import quiz_file
@@ -19,6 +19,7 @@ from .course import Links, Page
 from .quizzes import as_text, marking_key
 
 RESULT = re.compile(r"Result: (.+)\. You had not made a guess", re.S)
+HREF = re.compile(r'href="([^"]+)"')
 STYLE = re.compile(r"<style>\.fc-out.*?</style>", re.S)
 WITHOUT = (
     '<p class="needs">What this cell shows answers each stroke of your pen with the trained model, '
@@ -80,8 +81,13 @@ class Renderer:
         if "image/png" in data:
             return self._figure(data, output.get("metadata", {}), name)
         if "text/html" in data:
-            return f'<div class="out-html" tabindex="0">{STYLE.sub("", data["text/html"])}</div>'
+            html = HREF.sub(self._href, STYLE.sub("", data["text/html"]))
+            return f'<div class="out-html" tabindex="0">{html}</div>'
         return f'<pre class="out" tabindex="0">{escape(data.get("text/plain", ""))}</pre>'
+
+    def _href(self, found: re.Match) -> str:
+        target = self._links.resolve(unescape(found[1]))
+        return f'href="{escape(target)}"' if target else ""
 
     def _figure(self, data: dict[str, str], metadata: dict, name: str) -> str:
         alt = metadata.get("image/png", {}).get("alt") or data.get("text/plain", "")

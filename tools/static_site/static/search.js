@@ -10,7 +10,7 @@
 
   // How well a section fits: in the heading counts most. 0: a word is missing.
   function score(section, words) {
-    let sum = 0;
+    let sum = section.head === words.join(" ") ? 50 : 0;
     for (const word of words) {
       const begins = new RegExp(`(^|[^\\p{L}\\p{N}])${word.replace(/[.*+?^${}()|[\]\\]/g, "\\$&")}`, "gu");
       const inText = (section.text.match(begins) || []).length;
