@@ -13,6 +13,7 @@ from static_site.course import Links, Page, pages
 
 from fedcore import lab
 from fedcore.datasets import Dataset
+from fedcore.lab.live import LivePanel
 
 
 @pytest.fixture
@@ -50,7 +51,13 @@ def test_changes_through_items_and_attributes_count():
 
 def test_widget_calls_are_told_from_other_calls_of_lab():
     code = "lab.quiz('a')\nlab.show(figure, alt='x')\nlab.FederationPanel(train, test)\nlab.predict"
-    assert sorted(capture.widget_calls(code)) == ["FederationPanel", "Quiz"]
+    assert {kind.__name__ for kind in capture.widget_calls(code)} == {"FederationPanel", "Quiz"}
+
+
+def test_widgets_that_only_python_can_answer_are_known():
+    assert capture.needs_kernel(lab.DigitPad)
+    assert capture.needs_kernel(lab.ScalePanel)
+    assert not capture.needs_kernel(lab.FederationPanel)
 
 
 def test_capture_shows_what_a_notebook_displays():
@@ -119,7 +126,8 @@ def test_grids_name_cells_and_values_that_there_are():
         stem, cell = key.split("/")
         page = Page(f"notebooks/{stem}.ipynb", "lesson")
         source = next("".join(c["source"]) for c in page.notebook["cells"] if c["id"] == cell)
-        assert any(kind.endswith("Panel") for kind in capture.widget_calls(source)), key
+        kinds = capture.widget_calls(source)
+        assert any(issubclass(kind, LivePanel) for kind in kinds), key
 
 
 # --------------------------------------------------------------------------------------- prose

@@ -27,16 +27,15 @@ PANELS = {  # page: the widget's cell, what is drawn of its state
     "05_inference_attacks.html": ("c85", ".fc-status"),
     "06_privacy.html": ("panel", ".fc-status"),
 }
-CACHE = ROOT / "build/site-cache"  # named by what it was made from, so never out of date
 LIMIT = 60_000  # ms, for what takes a moment on an idle machine
 
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory):
     """The folder of a site with two states of each panel."""
-    folder = tmp_path_factory.mktemp("site") / "site"
-    build(folder, CACHE, most=2)
-    return folder
+    folder = tmp_path_factory.mktemp("site")
+    build(folder / "site", folder / "cache", most=2)
+    return folder / "site"
 
 
 @pytest.fixture
@@ -301,7 +300,7 @@ def test_without_scripts_there_is_no_hole(site, course):
 
 
 def test_building_again_gives_the_same_bytes(site, tmp_path):
-    build(tmp_path / "site", CACHE, most=2)
+    build(tmp_path / "site", site.parent / "cache", most=2)
     assert contents(tmp_path / "site") == contents(site)
 
 

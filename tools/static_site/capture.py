@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import anywidget
+from ipywidgets import Widget
 
 from fedcore import lab
 from fedcore.lab.live import LivePanel
@@ -23,25 +24,30 @@ from fedcore.lab.live import LivePanel
 from .slices import needed
 from .states import precomputed, synced
 
-ALONE = {"DigitPad"}  # asks a model about each stroke: nothing of it can be computed before
+ANSWERS = {"DigitPad"}  # each stroke asks a model: nothing of it can be computed before
 
 
-def widget_class(name: str) -> type[anywidget.AnyWidget] | None:
+def widget_class(name: str) -> type[Widget] | None:
     """What ``lab.name(...)`` puts on the page, if it is a widget."""
     made = getattr(lab, name, None)
     if not isinstance(made, type) and callable(made):
         made = typing.get_type_hints(made).get("return")
-    return made if isinstance(made, type) and issubclass(made, anywidget.AnyWidget) else None
+    return made if isinstance(made, type) and issubclass(made, Widget) else None
 
 
-def widget_calls(code: str) -> list[str]:
-    """The widgets that a cell makes, by the names of their classes."""
+def needs_kernel(kind: type[Widget]) -> bool:
+    """Whether a page can't draw it alone: it has no script of ours, or Python answers each move."""
+    return kind.__name__ in ANSWERS or not issubclass(kind, anywidget.AnyWidget)
+
+
+def widget_calls(code: str) -> list[type[Widget]]:
+    """The classes of the widgets that a cell makes."""
     found = []
     for node in ast.walk(ast.parse(code)):
         match node:
             case ast.Call(func=ast.Attribute(value=ast.Name(id="lab"), attr=name)):
                 kind = widget_class(name)
-                found += [kind.__name__] if kind else []
+                found += [kind] if kind else []
     return found
 
 
@@ -68,8 +74,8 @@ def capture(notebook: dict, stem: str, most: int | None = None) -> dict[str, lis
     sources = ["".join(c["source"]) for c in code]
     found = {}
     for i, source in enumerate(sources):
-        kinds = widget_calls(source)
-        if not kinds or set(kinds) <= ALONE:
+        kinds = [kind.__name__ for kind in widget_calls(source) if not needs_kernel(kind)]
+        if not kinds:
             continue
         made = [_data(w, f"{stem}/{code[i]['id']}", most) for w in show(sources, i)]
         if not made:

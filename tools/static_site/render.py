@@ -14,7 +14,7 @@ from typing import Any
 from fedcore.lab import quiz_file
 
 from . import prose
-from .capture import ALONE, widget_calls
+from .capture import needs_kernel, widget_calls
 from .course import Links, Page
 from .quizzes import as_text, marking_key
 
@@ -22,8 +22,8 @@ RESULT = re.compile(r"Result: (.+)\. You had not made a guess", re.S)
 HREF = re.compile(r'href="([^"]+)"')
 STYLE = re.compile(r"<style>\.fc-out.*?</style>", re.S)
 WITHOUT = (
-    '<p class="needs">What this cell shows answers each stroke of your pen with the trained model, '
-    'so it needs Python: <a href="#run-it">run it</a>.</p>'
+    '<p class="needs">What this cell shows works with Python at every move, so it is not on this '
+    'page: <a href="#run-it">run it</a>.</p>'
 )
 
 
@@ -124,8 +124,8 @@ class Renderer:
                 f'<script type="application/json" data-for="{mount}">{_json(data)}</script>'
             )
         self._remember(cell, source)
-        alone = set(widget_calls(source)) & ALONE if self._page.kind != "exercise" else set()
-        return html + (WITHOUT if alone else "")
+        lesson = self._page.kind != "exercise"
+        return html + (WITHOUT if lesson and any(map(needs_kernel, widget_calls(source))) else "")
 
     def _store_states(self, cell: str, states: dict[str, dict]) -> dict[str, str]:
         """Write each state to a file of its own; {positions: its path}."""
