@@ -113,7 +113,8 @@ def test_a_page_opens_without_a_fault(visit, href):
         assert image.get_attribute("alt").strip()
     assert page.get_by_text("Error displaying widget").count() == 0
     for widget in page.locator(".widget").all():
-        assert widget.locator(".fc-card, .fc-panel, section").count(), widget.get_attribute("id")
+        drawn = "node => node.classList.contains('fc') && node.offsetHeight > 30"
+        assert widget.evaluate(drawn), widget.get_attribute("id")
     text = page.locator("main").evaluate(
         """main => { const copy = main.cloneNode(true);
         copy.querySelectorAll("script, annotation, pre, code, .fc").forEach(n => n.remove());

@@ -54,13 +54,13 @@ def terminal(text: str) -> str:
 class _Renderer(IPythonRenderer):
     """Python's side of mistune: one method for each thing that the site writes in its own way."""
 
-    def __init__(self, links: Links, picture: Callable[[str], str]):
+    def __init__(self, links: Links, picture: Callable[[str], str], shift: int):
         super().__init__(escape=False, exclude_anchor_links=True)
-        self._links, self._picture = links, picture
+        self._links, self._picture, self._shift = links, picture, shift
         self.headings: list[tuple[int, str, str]] = []  # (level, anchor, HTML)
 
     def heading(self, text, level, **attrs):
-        name = plain_text(text).replace(" ", "-")
+        name, level = plain_text(text).replace(" ", "-"), min(6, level + self._shift)
         self.headings.append((level, name, text))
         if level == 1:
             return f'<h1 id="{escape(name)}">{text}</h1>\n'
@@ -89,10 +89,13 @@ class _Renderer(IPythonRenderer):
 
 
 def markdown(
-    source: str, links: Links, picture: Callable[[str], str]
+    source: str, links: Links, picture: Callable[[str], str], shift: int = 0
 ) -> tuple[str, list[tuple[int, str, str]]]:
-    """(HTML, headings as (level, anchor, HTML)); ``picture`` gives an image's address."""
-    renderer = _Renderer(links, picture)
+    """(HTML, headings as (level, anchor, HTML)); ``picture`` gives an image's address.
+
+    shift: by how many levels headings are lowered: a page has one title.
+    """
+    renderer = _Renderer(links, picture, shift)
     html = MarkdownWithMath(renderer).render(source)
     html = html.replace("<table>", '<div class="wide" tabindex="0"><table>')
     return html.replace("</table>", "</table></div>"), renderer.headings

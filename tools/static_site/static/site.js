@@ -65,7 +65,7 @@ const fedcoreSite = (() => {
       const split = controls.find((control) => control.name === "split");
       const chosen = split && split.texts[values.split];
       const start = data.start;
-      return controls.map((c) => (c.needs && c.needs !== chosen ? start[c.name] : values[c.name])).join(",");
+      return controls.map((c) => (split && c.needs && c.needs !== chosen ? start[c.name] : values[c.name])).join(",");
     };
     const told = (control, at) => `${control.symbol || control.label}\u00a0=\u00a0${control.texts[at]}`;
 
