@@ -1,7 +1,8 @@
 # Everything a learner or a developer types. `make` alone prints this help.
 # Variables: PYTHON (the interpreter to build the environment with), LAB_ARGS (passed to JupyterLab),
 # INBOX (a folder of hand-ins to collect before grading), NAME and TITLE (of a lesson), SITE_ARGS
-# (passed to tools/static_site), PYTEST_ARGS (passed to pytest last: "-n 0" runs one test after the other).
+# (passed to tools/static_site), PYTEST_ARGS (passed to pytest last: "-n 0" runs one test after
+# the other).
 
 PYTHON  ?= python3
 VENV    := .venv
@@ -127,7 +128,8 @@ $(VENV)/.course: $(SOURCES)
 	@touch $@
 
 $(VENV)/.site: $(SOURCES)
-	@$(PYTHON) tools/environment.py $(VENV) course,site
+	@$(FIND_PYTHON)
+	@"$(PYTHON)" tools/environment.py $(VENV) course,site
 	@touch $@ $(VENV)/.course
 
 $(VENV)/.test: $(SOURCES)

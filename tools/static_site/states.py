@@ -100,10 +100,9 @@ def precomputed(panel: LivePanel, key: str, most: int | None = None) -> dict[str
     for values in wanted:
         states[",".join(str(kept[n].index(values[n])) for n in moving)] = record(panel, values)
     panel.close()
-    traits |= {"controls": controls, "view": blank}
-    traits["request"] = {
-        "seq": 0, "action": "run", "values": {n: kept[n].index(start[n]) for n in moving}
-    }  # fmt: skip
+    begin = {n: kept[n].index(start[n]) for n in moving}
+    traits |= {"controls": controls, "view": blank, "defaults": begin}
+    traits["request"] = {"seq": 0, "action": "run", "values": begin}
     if fixed:
         more = f"Not moved on this page: {'; '.join(fixed)}."
         traits["fixed"] = f"{traits['fixed']} {more}".strip()
