@@ -7,7 +7,7 @@
 PYTHON  ?= python3
 VENV    := .venv
 BIN     := $(VENV)/bin
-SOURCES := pyproject.toml setup.py fedcore/_kernels.pyx fedcore/_simd.h
+SOURCES := pyproject.toml setup.py fedcore/_kernels.pyx $(wildcard fedcore/_*.pxi fedcore/_*.h)
 PARALLEL := -n auto --dist loadgroup --no-loadscope-reorder
 ROOT    := $(if $(filter 0,$(shell id -u)),--allow-root)
 

@@ -29,7 +29,7 @@ directives = {
 kernels = Extension(
     "fedcore._kernels",
     ["fedcore/_kernels.pyx"],
-    depends=["fedcore/_simd.h"],
+    depends=["fedcore/_simd.h", "fedcore/_workspace.pxi", "fedcore/_steps.pxi"],
     extra_compile_args=compile_args(),
     extra_link_args=["-fsanitize=address,undefined"] if SANITIZE else [],
 )

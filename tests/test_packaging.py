@@ -107,7 +107,8 @@ def test_sdist_holds_sources_and_licences(distributions):
     with tarfile.open(distributions[1]) as archive:
         names = {name.split("/", 1)[1] for name in archive.getnames() if "/" in name}
     needed = {"setup.py", "pyproject.toml", "LICENSE", "LICENSE-TEXT", "fedcore/_kernels.pyx"}
-    assert needed | {"fedcore/_simd.h", "fedcore/data/README.md"} <= names
+    needed |= {"fedcore/_simd.h", "fedcore/_workspace.pxi", "fedcore/_steps.pxi"}
+    assert needed | {"fedcore/data/README.md"} <= names
     assert "fedcore/_kernels.c" not in names
 
 
