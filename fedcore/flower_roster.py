@@ -111,7 +111,9 @@ def ask(
 ) -> Iterable[tuple[int, Message]]:
     """(node id, its reply) for those of ``contents`` that answer in time, each at most once.
 
-    A reply to nothing that was asked, a second one, and one in another node's name are left out.
+    A reply to nothing that was asked, a second one, and one that another node sent are left out.
+    Who sent it is what the SuperLink says: without node authentication it believes the sender, so
+    that whoever knows a message's id can answer in another node's name (seen in Flower 1.42).
     """
     messages = [
         Message(content, dst_node_id=node_id, message_type=kind, ttl=timeout, group_id=group)
