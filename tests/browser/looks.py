@@ -54,6 +54,21 @@ def widget_faults(note, limit=60):
     return faults
 
 
+def reload(note, tries=4):
+    """Reload the page until its widgets are back; the last try's faults, [] if all is well.
+
+    ipywidgets waits 4 s for the kernel's list of widgets and 2 s for each: too little where the
+    machine is busy. The learner then reloads once more, and so does this.
+    """
+    for _ in range(tries):
+        note.console.clear()
+        note.reload()
+        faults = widget_faults(note, limit=10)
+        if not faults:
+            break
+    return faults
+
+
 def n_widgets(note):
     """How many widgets the outputs hold."""
     return sum(WIDGET in o.get("data", {}) for cell in note.cells() for o in cell["outputs"])

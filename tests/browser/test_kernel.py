@@ -3,7 +3,7 @@
 import pytest
 from playwright.sync_api import expect
 
-from browser.looks import n_widgets, widget_faults
+from browser.looks import n_widgets, reload, widget_faults
 from browser.notebook import LESSONS
 
 CHOICE = 'best = lab.predict("browser/choice", "Which?", ["red", "green", "blue"])\nbest'
@@ -100,7 +100,7 @@ def test_points_survive_the_kernel_and_the_page(open_cells):
     header = "lab.progress_header("
     expect(note.cell(header).locator(".fc-header")).to_contain_text(f"{before + 7} XP")
     note.save()
-    note.reload()
+    assert reload(note) == []
     expect(note.cell(header).locator(".fc-header")).to_contain_text(f"{before + 7} XP")
     note.restart()
     note.run_all()
