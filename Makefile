@@ -63,7 +63,7 @@ compiled: $(VENV)/.test
 federation: $(VENV)/.flower
 	$(BIN)/python tools/federation.py $(ARGS)
 
-test-flower: $(VENV)/.flower $(VENV)/.test
+test-flower: $(VENV)/.test
 	$(BIN)/python -m pytest tests/test_flower*.py $(PYTEST_ARGS)
 
 lint: $(VENV)/.test
@@ -134,8 +134,8 @@ $(VENV)/.site: $(SOURCES)
 
 $(VENV)/.test: $(SOURCES)
 	@$(FIND_PYTHON)
-	@"$(PYTHON)" tools/environment.py $(VENV) course,test
-	@touch $@ $(VENV)/.course
+	@"$(PYTHON)" tools/environment.py $(VENV) course,test,flower
+	@touch $@ $(VENV)/.course $(VENV)/.flower
 
 # Together with the course: by itself Flower would leave versions that the rest can't use.
 $(VENV)/.flower: $(SOURCES)

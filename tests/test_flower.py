@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-pytest.importorskip("flwr", reason="Flower is not installed; make test-flower installs it")
+pytest.importorskip("flwr", reason="Flower is missing; make test installs it (Python 3.11)")
 
 from flwr.app import Array, ArrayRecord, ConfigRecord, Context, Error, Message, RecordDict
 from flwr.serverapp import Grid

@@ -12,7 +12,7 @@ import numpy as np
 import psutil
 import pytest
 
-pytest.importorskip("flwr", reason="Flower is not installed; make test-flower installs it")
+pytest.importorskip("flwr", reason="Flower is missing; make test installs it (Python 3.11)")
 
 from flower_help import APP, finish, reference, wait_until
 

@@ -267,6 +267,13 @@ def test_without_flower_the_error_says_what_to_install():
     assert "[flower]" in done.stderr
 
 
+@pytest.mark.skipif("CI" not in os.environ, reason="a developer may do without Flower")
+def test_nothing_is_skipped_in_ci_for_want_of_flower():
+    """Its own tests are skipped without it; so is the real run of lesson 7."""
+    if sys.version_info >= (3, 11):
+        assert importlib.util.find_spec("flwr") is not None
+
+
 @pytest.mark.skipif(not importlib.util.find_spec("flwr"), reason="Flower is not installed")
 def test_course_and_flower_fit_each_other():
     """What `pip check` says of Flower and of all that it needs, and they need."""

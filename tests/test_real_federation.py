@@ -268,7 +268,7 @@ real.run(n_rounds=2)
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL], ids=["interrupted", "killed"])
 def test_processes_end_with_whoever_started_them(how):
     """The stop button, and a kernel that is killed, in the middle of ``run``."""
-    pytest.importorskip("flwr", reason="Flower is not installed; make test-flower installs it")
+    pytest.importorskip("flwr", reason="Flower is missing; make test installs it (Python 3.11)")
     from pathlib import Path
 
     from fedcore.flower_guard import marked
