@@ -9,6 +9,7 @@ commands read (``python -m pyperf stats benchmarks/results.json``).
 from __future__ import annotations
 
 import gc
+import math
 import platform
 import statistics
 import time
@@ -19,26 +20,37 @@ import pyperf
 Job = Callable[[], object]
 
 
-def measure(jobs: dict[str, Job], rounds: int) -> dict[str, dict[str, float]]:
-    """{name: {"cpu": median seconds, "wall": median seconds}} of each job, taken in turns.
+def measure(jobs: dict[str, Job], rounds: int, turn: float = 0.05) -> dict[str, dict]:
+    """{name: {"cpu", "wall": median seconds of a call, "values", "loops"}}, of jobs in turns.
 
-    One round that is not counted comes first. CPU time is that of the whole process, all threads.
+    In its turn a job is called as often as takes ``turn`` seconds, at least once, as pyperf does
+    too: one call of a millisecond would mostly measure how its data comes back into the cache after
+    the job before. Two calls that are not counted say how often that is. CPU time is that of the
+    whole process, all threads.
     """
+    loops = {name: _loops(job, turn) for name, job in jobs.items()}
     times = {name: {"cpu": [], "wall": []} for name in jobs}
-    for i in range(rounds + 1):
+    for _ in range(rounds):
         for name, job in jobs.items():
             gc.collect()
             wall, cpu = time.perf_counter(), time.process_time()
-            job()
+            for _ in range(loops[name]):
+                job()
             cpu, wall = time.process_time() - cpu, time.perf_counter() - wall
-            if i:
-                times[name]["cpu"].append(cpu)
-                times[name]["wall"].append(wall)
+            times[name]["cpu"].append(cpu / loops[name])
+            times[name]["wall"].append(wall / loops[name])
     return {
         name: {clock: statistics.median(values) for clock, values in clocks.items()}
-        | {"values": clocks["cpu"]}
+        | {"values": clocks["cpu"], "loops": loops[name]}
         for name, clocks in times.items()
     }
+
+
+def _loops(job: Job, turn: float) -> int:
+    job()
+    begin = time.perf_counter()
+    job()
+    return max(1, math.ceil(turn / (time.perf_counter() - begin)))
 
 
 def as_suite(cases: dict[str, dict[str, dict]]) -> pyperf.BenchmarkSuite:
@@ -48,7 +60,7 @@ def as_suite(cases: dict[str, dict[str, dict]]) -> pyperf.BenchmarkSuite:
             [
                 pyperf.Run(
                     [max(value, 1e-9) for value in result["values"]],
-                    metadata={"name": f"{case}: {name}"},
+                    metadata={"name": f"{case}: {name}", "loops": result["loops"]},
                     collect_metadata=False,  # no paths of the machine in the repository
                 )
             ]

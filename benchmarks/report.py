@@ -66,7 +66,8 @@ def _peers(results, base="fedcore"):
 def _training(results):
     rows = [[case, *row] for case, peers in results["training"].items() for row in _peers(peers)]
     text = (
-        "600 examples, batches of 10, 5 epochs, float32, one thread. Medians of CPU time.\n\n"
+        "600 examples, batches of 10, 5 epochs, float32, one thread. Medians of 15 turns of at "
+        "least 50 ms each, as many calls as fit; CPU time a call.\n\n"
         + table(["work", "by", "CPU ms", "wall ms", "times fedcore"], rows)
     )
     if "peak" in results:
@@ -86,7 +87,8 @@ def _averaging(results):
         floor = peers["plain read"]["cpu"]
         rows += [[case, *row, f"{peers[row[0]]['cpu'] / floor:.2f}"] for row in _peers(peers)]
     return (
-        "float32, one thread; a plain read is one dot product of each update with itself.\n\n"
+        "float32, one thread, medians of 7 turns of at least 50 ms; a plain read is one dot "
+        "product of each update with itself.\n\n"
         + table(["work", "by", "CPU ms", "wall ms", "times fedcore", "times a plain read"], rows)
         + f"\nLargest error against a float64 sum, relative to the sum of the terms' sizes: "
         f"{results['average_error']:.1e}.\n"
@@ -105,7 +107,7 @@ def _threads(results):
         for name, r in results["threads"].items()
     ]
     return (
-        "`local_sgd_many`, 40 clients of 600 digits, E = 1: wall time on one thread over two. "
+        "`local_sgd_many`, 100 clients of 600 digits, E = 1: wall time on one thread over two. "
         "Before and after each round a probe (matrix products that fit in the cache, on one thread "
         "and on two) says what two cores give just now; rounds below 1.9 are set apart.\n\n"
         + table(["model", "all rounds", "both cores free", "rounds", "median probe"], rows)

@@ -253,6 +253,19 @@ def test_divergence_names_client_epoch_and_rate(digits, parts):
     assert caught.value.lr == pytest.approx(3e38)
 
 
+@pytest.mark.parametrize("threads", [1, 2, 5])
+def test_of_several_errors_the_one_of_the_first_client_is_raised(digits, threads):
+    """Which thread fails first is chance; which error is told is not."""
+    x, y = digits
+    parts = [np.arange(110), np.arange(20), *[np.arange(10 * k, 10 * k + 4) for k in range(3)]]
+    x[5] = np.inf  # held by the first two clients; the second, with less data, meets it first
+    for _ in range(20):
+        with pytest.raises(ValueError, match="x of client 10 must be finite"):
+            local_sgd_many(
+                MODEL, MODEL.init(), x, y, parts, epochs=3, clients=range(10, 15), threads=threads
+            )
+
+
 def test_data_that_is_not_finite_is_blamed_not_the_rate(digits):
     x, y = digits
     x[17, 3] = np.inf
