@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fedcore import partition, strategy_api
+from fedcore._threads import available_cores
 from fedcore._validate import as_float_array, as_int, describe, require_finite
 from fedcore.async_rounds import async_rounds
 from fedcore.datasets import Dataset
@@ -22,7 +23,7 @@ from fedcore.models import MLP
 from fedcore.rounds import FederationDiverged, LocalSGD, as_fraction, round_seed, sample_clients
 from fedcore.strategies import FedAvg
 from fedcore.strategy_api import LocalWork
-from fedcore.training import DivergedError, available_cores, local_sgd_many
+from fedcore.training import DivergedError, local_sgd_many
 
 
 class State(NamedTuple):

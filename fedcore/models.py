@@ -13,7 +13,10 @@ import numpy as np
 
 from fedcore import _reference
 from fedcore._core import kernels
+from fedcore._threads import available_cores, for_each
 from fedcore._validate import as_float_array, as_int, describe
+
+PIECE = 2048  # examples from which on a further thread is worth starting
 
 
 class MLP:
@@ -87,12 +90,15 @@ class MLP:
         """Class probabilities (n, classes) float32 for x (n, features), or one x (features,)."""
         x, params = self._check_x(x), self._check_params(params)
         probabilities = np.empty((len(x), self.n_classes), dtype=np.float32)
-        kernels.predict_proba(
-            self.layer_sizes,
-            np.ascontiguousarray(params, dtype=np.float32),
-            np.ascontiguousarray(x, dtype=np.float32),
-            probabilities,
-        )
+        params = np.ascontiguousarray(params, dtype=np.float32)
+        x = np.ascontiguousarray(x, dtype=np.float32)
+        pieces = min(available_cores(), len(x) // PIECE) or 1
+
+        def predict(i: int) -> None:
+            rows = slice(i * len(x) // pieces, (i + 1) * len(x) // pieces)
+            kernels.predict_proba(self.layer_sizes, params, x[rows], probabilities[rows])
+
+        for_each(predict, pieces, pieces)
         return probabilities
 
     def predict(self, params: np.ndarray, x: np.ndarray) -> np.ndarray:

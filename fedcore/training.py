@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import os
-from collections import deque
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 
 import numpy as np
 
 from fedcore._core import kernels
+from fedcore._threads import available_cores, for_each
 from fedcore._validate import (
     as_float_array,
     as_index_array,
@@ -136,41 +134,8 @@ def local_sgd_many(
     def train(k: int) -> None:
         job.train(parts[k], ids[k], epochs[k], corrections[k], out[k])
 
-    _for_each(train, len(parts), min(threads, len(parts)))
+    for_each(train, len(parts), threads)
     return out
-
-
-def _for_each(work: Callable[[int], None], n: int, threads: int) -> None:
-    """work(0) to work(n - 1), so many at a time; the error of the lowest number is raised.
-
-    Each thread takes the next number when it is free. A future for each would cost a small model
-    a tenth of its time: whoever waits for it must be woken, and needs Python's lock meanwhile.
-    """
-    waiting, errors = deque(range(n)), {}
-
-    def take_turns() -> None:
-        while True:
-            try:
-                k = waiting.popleft()
-            except IndexError:
-                return
-            try:
-                work(k)
-            except BaseException as error:  # raised below, in the thread that waits
-                errors[k] = error
-                waiting.clear()
-
-    if threads == 1:
-        take_turns()
-    else:
-        with ThreadPoolExecutor(threads) as pool:
-            try:
-                for turn in [pool.submit(take_turns) for _ in range(threads)]:
-                    turn.result()
-            finally:  # after Ctrl-C, what has not begun must not begin
-                waiting.clear()
-    if errors:
-        raise errors[min(errors)]
 
 
 def clipped_gradient_sum(
@@ -207,13 +172,6 @@ def clipped_gradient_sum(
         bad = rows[~np.isfinite(norms)][0]
         raise ValueError(f"params are finite, but too large: the gradient of row {bad} is not")
     return total, norms
-
-
-def available_cores() -> int:
-    """Cores that this process may use, which in a container can be fewer than the machine has."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 class _Job:

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+import fedcore as fc
 from fedcore.models import MLP, Softmax
 
 SHAPES = [(64, 5), (64, 7, 5), (64, 9, 8, 5), (64, 6, 6, 6, 5)]
@@ -116,6 +117,28 @@ def test_no_overflow_for_extreme_parameters(digits):
     params = np.full(model.n_params, 1e30, np.float32)
     params[::2] = -1e30
     assert np.isfinite(model.loss(params, x, y))
+
+
+def test_predictions_on_several_cores_are_the_same(monkeypatch, rng):
+    x = rng.standard_normal((3 * fc.models.PIECE + 5, 64), dtype=np.float32)
+    model = MLP(64, 90, 5)
+    params, seen = model.init(seed=1), []
+    original = fc.models.kernels.predict_proba
+
+    def counting(sizes, params, x, out):
+        seen.append(len(x))
+        original(sizes, params, x, out)
+
+    monkeypatch.setattr(fc.models.kernels, "predict_proba", counting)
+    results = {}
+    for cores in (1, 2, 8):
+        monkeypatch.setattr(fc.models, "available_cores", lambda cores=cores: cores)
+        results[cores] = model.predict_proba(params, x)
+    np.testing.assert_array_equal(results[2], results[1])
+    np.testing.assert_array_equal(results[8], results[1])
+    assert seen[0] == len(x)
+    assert sum(seen[1:3]) == sum(seen[3:]) == len(x)
+    assert min(seen) >= fc.models.PIECE
 
 
 def test_one_example_may_come_alone(digits):

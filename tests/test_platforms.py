@@ -165,7 +165,7 @@ def test_an_endless_answer_is_still_stopped():
 
 
 def test_cores_are_counted_without_affinity(monkeypatch):
-    from fedcore.training import available_cores
+    from fedcore._threads import available_cores
 
     monkeypatch.delattr(os, "sched_getaffinity")
     monkeypatch.setattr(os, "cpu_count", lambda: 6)
