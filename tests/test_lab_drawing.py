@@ -149,6 +149,28 @@ def test_the_picture_is_valid_described_and_shows_who_took_part(history):
     assert len(root.find(f"{SVG}desc").text) > 40
 
 
+def test_who_was_silent_is_crossed_out_and_sends_nothing(history):
+    record = history.rounds[1]
+    quiet = next(k for k in range(5) if k not in record.clients)
+    asked = (*record.clients, quiet)
+    frame = frames.asked_frame(record, asked)
+    up = {client["id"]: client["up"] for client in frame["clients"]}
+    assert [k for k in asked if not up[k]] == [quiet]
+    assert frame["text"].count(f"nothing came from {quiet}.") == 1
+    root = ET.fromstring(lab.render_network_svg(frame, n_clients=5))
+    dots = {int(c.find(f"{SVG}title").text[7]): c.attrib for c in root.iter(f"{SVG}circle")}
+    filled = {k: dot["fill"] for k, dot in dots.items()}
+    assert filled[quiet] == filled[next(k for k in range(5) if k not in asked)]  # nothing in it
+    assert all(filled[k] != filled[quiet] for k in record.clients)
+    (cross,) = root.iter(f"{SVG}path")
+    begin = re.match(r"M([\d.]+),([\d.]+)L([\d.]+),([\d.]+)", cross.get("d")).groups()
+    x0, y0, x1, y1 = map(float, begin)
+    middle = (float(dots[quiet]["cx"]), float(dots[quiet]["cy"]))
+    assert ((x0 + x1) / 2, (y0 + y1) / 2) == pytest.approx(middle, abs=0.1)
+    dashed = [line for line in root.iter(f"{SVG}line") if line.get("stroke-dasharray")]
+    assert [(float(line.get("x2")), float(line.get("y2"))) for line in dashed] == [middle]
+
+
 def test_the_log_has_a_row_for_each_report_and_refuses_what_is_no_record(history):
     shown = lab.aggregation_log(history.rounds[0])
     assert len(re.findall(r"<tr>", shown._repr_html_())) == len(history.rounds[0].clients) + 2

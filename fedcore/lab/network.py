@@ -15,10 +15,13 @@ from fedcore.lab.frames import as_frames, positions
 from fedcore.lab.style import css, esm, size
 
 BLUE, ORANGE, INK, SOFT, PAPER = "#0072B2", "#C04F00", "#212121", "#8A8A8A", "#FFFFFF"
+RED = "#B03A00"
 
 
 class NetworkMap(anywidget.AnyWidget):
     """The server in the middle, clients around it; who was asked, and the bytes both ways.
+
+    Whoever was asked and sent nothing is drawn crossed out, on a dashed line.
 
     rounds: a History, records, or frames of ``lab.data_frame``; may be empty and filled by ``add``,
     which also serves as ``on_round`` of ``run_federation``. n_clients: how many there are (default:
@@ -111,10 +114,10 @@ def render_network_svg(
 
 
 def _svg_link(x: float, y: float, half: float, client: dict[str, Any]) -> str:
-    color = BLUE if client["down"] else ORANGE
+    dashes = "" if client["up"] else ' stroke-dasharray="6 5"'
     return (
-        f'<line x1="{half:g}" y1="{half:g}" x2="{x:.1f}" y2="{y:.1f}" stroke="{color}" '
-        'stroke-width="1.6"/>'
+        f'<line x1="{half:g}" y1="{half:g}" x2="{x:.1f}" y2="{y:.1f}" stroke="{_color(client)}" '
+        f'stroke-width="1.6"{dashes}/>'
     )
 
 
@@ -125,11 +128,25 @@ def _svg_client(x: float, y: float, k: int, client: dict[str, Any] | None, radiu
             f"<title>client {k}: not asked</title></circle>"
         )
     told = f"client {k}: {size(client['down'])} down, {size(client['up'])} up"
-    color = BLUE if client["down"] else ORANGE
-    return (
-        f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{radius * 1.25:.1f}" fill="{color}" '
+    color = _color(client)
+    dot = (
+        f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{radius * 1.25:.1f}" '
+        f'fill="{color if client["up"] else PAPER}" '
         f'stroke="{color}"><title>{escape(told)}</title></circle>'
     )
+    return dot if client["up"] else dot + _svg_cross(x, y, 0.6 * radius)
+
+
+def _svg_cross(x: float, y: float, r: float) -> str:
+    """Over whoever sent nothing."""
+    falling, rising = (
+        f"M{x - r:.1f},{y - way * r:.1f}L{x + r:.1f},{y + way * r:.1f}" for way in (1, -1)
+    )
+    return f'<path d="{falling}{rising}" stroke="{RED}" stroke-width="1.8"/>'
+
+
+def _color(client: dict[str, Any]) -> str:
+    return RED if not client["up"] else BLUE if client["down"] else ORANGE
 
 
 def _radius(n: int, width: float) -> float:

@@ -1,4 +1,5 @@
-// The network map. Python sends places and frames; this draws them and moves the packets.
+// The network map. Python sends places and frames; this draws them and moves the packets. A client
+// of a frame that sent nothing up was silent: it has a shape of its own, colour is a second sign.
 
 const DURATION = 1900; // ms of one round when played: down, train, up
 
@@ -41,8 +42,14 @@ function render({ model, el: host }) {
     return Math.max(1.8, (base * size) / 400);
   };
 
+  function cross(x, y, r) {
+    const d = `M${x - r},${y - r}L${x + r},${y + r}M${x - r},${y + r}L${x + r},${y - r}`;
+    return svg("path", { class: "fc-silent-cross", d });
+  }
+
   function legend() {
-    const dot = (cls) => svg("svg", { width: 14, height: 14 }, svg("circle", { cx: 7, cy: 7, r: 5, class: cls }));
+    const dot = (cls, more) =>
+      svg("svg", { width: 14, height: 14 }, svg("circle", { cx: 7, cy: 7, r: 5, class: cls }), more);
     const packet = (shape) => svg("svg", { width: 14, height: 14 }, shape);
     const item = (mark, words) => el("span", {}, mark, el("span", { text: words }));
     return el(
@@ -50,6 +57,7 @@ function render({ model, el: host }) {
       { class: "fc-legend fc-note", "aria-hidden": "true" },
       item(dot("fc-client fc-active"), "takes part"),
       item(dot("fc-client"), "not asked"),
+      el("span", { class: "fc-silent-item" }, dot("fc-client fc-silent", cross(7, 7, 3)), el("span", { text: "was silent" })),
       item(packet(svg("circle", { cx: 7, cy: 7, r: 4, class: "fc-down" })), "down"),
       item(packet(svg("rect", { x: 3, y: 3, width: 8, height: 8, class: "fc-up" })), "up"),
     );
@@ -64,12 +72,14 @@ function render({ model, el: host }) {
     places.forEach((_, k) => {
       const [x, y] = point(k);
       const on = busy.has(k);
-      if (on) links.append(svg("line", { x1: c, y1: c, x2: x, y2: y, class: "fc-link" }));
-      const dot = svg("circle", { cx: x, cy: y, r: on ? r * 1.2 : r, class: `fc-client${on ? " fc-active" : ""}` });
+      const silent = on && !busy.get(k).up;
+      const look = silent ? " fc-silent" : on ? " fc-active" : "";
+      if (on) links.append(svg("line", { x1: c, y1: c, x2: x, y2: y, class: `fc-link${silent ? look : ""}` }));
+      const dot = svg("circle", { cx: x, cy: y, r: on ? r * 1.2 : r, class: `fc-client${look}` });
       dot.addEventListener("click", () => choose(k));
       dots.append(dot);
+      if (silent) dots.append(cross(x, y, r * 0.55));
       if (k === chosen) dots.append(svg("circle", { cx: x, cy: y, r: r * 1.2 + 4, class: "fc-chosen" }));
-      if (on && (places.length <= 16 || k === chosen)) return;
     });
     const box = svg("rect", { x: c - 27, y: c - 15, width: 54, height: 30, rx: 5, class: "fc-server" });
     const word = svg("text", { x: c, y: c + 4, "text-anchor": "middle", class: "fc-server-text", text: "server" });
@@ -86,6 +96,8 @@ function render({ model, el: host }) {
   function tell() {
     const frames = model.get("frames");
     const shown = frame();
+    const anySilent = frames.some(({ clients }) => clients.some((client) => !client.up));
+    side.querySelector(".fc-silent-item").hidden = !anySilent;
     const index = model.get("index");
     say(title, shown ? shown.title : "No round yet");
     say(traffic, shown ? shown.traffic : "\u00a0");
