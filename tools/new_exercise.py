@@ -6,17 +6,18 @@ of its lesson, or any other. Overwrites nothing. What is then still to be done i
 """
 
 import re
-import sys
 
 from scaffold import (
     ROOT,
     Refused,
+    check_title,
     filled,
     notebook,
     read_skills,
     refuse_existing,
     replace,
     report,
+    run,
     write,
     write_notebook,
     write_skills,
@@ -30,8 +31,7 @@ def checked(name, title):
     """(path of the notebook, path of its planted answers); Refused in words."""
     if not re.fullmatch(r"[a-z0-9]+(_[a-z0-9]+)*", name):
         raise Refused(f"NAME must be like 08_topic: lower-case words joined by _; got {name!r}")
-    if re.search(r'["\\\n|@]', title):
-        raise Refused(f'TITLE must be a text without ", \\, | or @; got {title!r}')
+    check_title(title)
     path = ROOT / "solutions" / name / f"{name}.ipynb"
     answers = ROOT / "tests" / "answers" / f"{name}.py"
     refuse_existing(path, answers)
@@ -92,7 +92,4 @@ def main(name="", title=""):
 
 
 if __name__ == "__main__":
-    try:
-        main(*sys.argv[1:])
-    except Refused as refused:
-        sys.exit(f"{refused}.")
+    run(main)

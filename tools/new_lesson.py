@@ -6,17 +6,18 @@ be done is printed; the tests refuse a lesson in which a TODO is left.
 """
 
 import re
-import sys
 
 from scaffold import (
     ROOT,
     Refused,
+    check_title,
     filled,
     notebook,
     read_skills,
     refuse_existing,
     replace,
     report,
+    run,
     write,
     write_notebook,
     write_skills,
@@ -40,8 +41,9 @@ def checked(name, title, lessons):
     refuse_existing(notebook_of(name), quiz_of(name))
     if int(name[:2]) != number or (planned and name != example):
         raise Refused(f"NAME must be the next lesson, {example}; got {name!r}")
-    if not title.strip() or re.search(r'["\\\n|@]', title):
-        raise Refused(f'TITLE must be a text without ", \\, | or @; got {title!r}')
+    if not title.strip():
+        raise Refused(f"TITLE must be a text; got {title!r}")
+    check_title(title)
     return number
 
 
@@ -129,7 +131,4 @@ def main(name="", title=""):
 
 
 if __name__ == "__main__":
-    try:
-        main(*sys.argv[1:])
-    except Refused as refused:
-        sys.exit(f"{refused}.")
+    run(main)

@@ -2,6 +2,7 @@
 
 import json
 import re
+import sys
 from pathlib import Path
 
 import nbformat
@@ -61,6 +62,12 @@ def _cell(kind, name, points, source):
     return cell
 
 
+def check_title(title):
+    """Refused if the title would end a table's cell, a JSON text or a place in a template."""
+    if re.search(r'["\\\n|@]', title):
+        raise Refused(f'TITLE must be a text without ", \\, | or @; got {title!r}')
+
+
 def refuse_existing(*paths):
     """Refused, naming the first of ``paths`` that is there."""
     for path in paths:
@@ -106,3 +113,11 @@ def report(done, todo):
     """What was done, and what is left to whoever asked for it."""
     for title, lines in (("Done:", done), ("Still to do, by you:", todo)):
         print(title, *(f"  {line}" for line in lines), sep="\n")
+
+
+def run(main):
+    """``main`` with the arguments of the command line; what it refuses is said in a sentence."""
+    try:
+        main(*sys.argv[1:])
+    except Refused as refused:
+        sys.exit(f"{refused}.")
