@@ -9,25 +9,13 @@ from collections import Counter
 import make_exercises
 import pytest
 from conftest import ROOT
+from planted import planted
 
 from fedcore import grading
 
 SOURCES = sorted((ROOT / "solutions").glob("*/*.ipynb"))
 NAMES = [path.stem for path in SOURCES]
 EXERCISES = {path.stem: grading.Exercise(path) for path in SOURCES}
-HEAD = re.compile(r'^# %% (wrong|right) (\w+)(?: loses (\S+) says "(.*)")?\n', re.M)
-
-
-def planted(name):
-    """[(kind, answer, {checks it loses}, what it is told, code)] of an exercise."""
-    text = (ROOT / "tests" / "answers" / f"{name}.py").read_text()
-    heads = list(HEAD.finditer(text))
-    ends = [head.start() for head in heads[1:]] + [len(text)]
-    return [
-        (h[1], h[2], set((h[3] or "").split(",")) - {""}, h[4] or "", text[h.end() : end])
-        for h, end in zip(heads, ends, strict=True)
-    ]
-
 
 ANSWERS = [(name, *answer) for name in NAMES for answer in planted(name)]
 

@@ -1,20 +1,18 @@
-"""A graded exercise in the browser: failed, diagnosed, corrected, validated."""
+"""Graded exercises in the browser: failed, diagnosed, corrected, validated; XP once."""
 
 import json
 import re
 
+import pytest
+from planted import planted
 from playwright.sync_api import expect
 
 from browser.notebook import ROOT
 
-NAME = "02_fedavg"
-PLAIN_MEAN = "def weighted_mean(updates, weights):\n    return np.mean(updates, axis=0)"
-CHECK = '"mean-weights")'
 
-
-def reference(name):
-    """{grade_id: the teacher's answer} of an exercise."""
-    text = (ROOT / "solutions" / name / f"{name}.ipynb").read_text(encoding="utf-8")
+def answer_cells(folder, name):
+    """{grade_id: source} of the cells of an exercise that a learner fills in."""
+    text = (ROOT / folder / name / f"{name}.ipynb").read_text(encoding="utf-8")
     return {
         cell["metadata"]["nbgrader"]["grade_id"]: re.sub(
             r"^ *### (BEGIN|END) SOLUTION\n?", "", "".join(cell["source"]), flags=re.M
@@ -35,35 +33,46 @@ def validate(note):
     return said
 
 
-def test_an_exercise_is_failed_corrected_and_validated(open_notebook):
-    note = open_notebook(f"exercises/{NAME}/{NAME}.ipynb")
+@pytest.mark.parametrize(
+    ("name", "answer", "check", "points"),
+    [
+        ("02_fedavg", "weighted_mean", "mean-weights", 2),  # it trains as well, for its last task
+        ("07_real_federation", "wire_bytes", "wire", 2),
+        ("final_project", "aggregate", "final-target", 4),  # this check itself trains
+    ],
+)
+def test_an_exercise_is_failed_corrected_and_validated(open_notebook, name, answer, check, points):
+    note = open_notebook(f"exercises/{name}/{name}.ipynb")
     note.run_cell("import numpy as np")
     xp = note.kernel("lab.progress.total()")
-    answers = reference(NAME)
-    empty = {name: f"def {name}(" for name in answers}
-    empty |= {"new_parameter": "new_parameter = None", "settings": "settings = {"}
+    blank, reference = (answer_cells(folder, name) for folder in ("exercises", "solutions"))
+    wrong, told = next(
+        (code, told)
+        for kind, task, loses, told, code in planted(name)
+        if (kind, task) == ("wrong", answer) and check in loses
+    )
+    call = f'"{check}")'
 
-    note.write(empty["weighted_mean"], PLAIN_MEAN)
-    note.run_cell(PLAIN_MEAN)
-    note.run_cell(CHECK)
-    expect(note.cell(CHECK)).to_contain_text("0 of 2 points")
-    expect(note.cell(CHECK)).to_contain_text("plain mean")  # the mistake is recognised
+    note.write(blank[answer], wrong)
+    note.run_cell(wrong)
+    note.run_cell(call)
+    expect(note.cell(call)).to_contain_text(f"0 of {points} points")
+    expect(note.cell(call)).to_contain_text(told)  # the mistake is recognised
     assert note.kernel("lab.progress.total()") == xp
 
-    for name, answer in answers.items():
-        if name != "weighted_mean":
-            note.write(empty[name], answer)
+    for task, source in reference.items():
+        if task != answer:
+            note.write(blank[task], source)
     said = validate(note)
     assert "success" not in said.lower()
-    assert "plain mean" in said
+    assert told in said
 
-    right = answers["weighted_mean"]
-    note.write(PLAIN_MEAN, right)
-    note.run_cell("def weighted_mean(")
-    for gained in (20, 0):  # 10 XP a point, once
-        note.run_cell(CHECK)
-        expect(note.cell(CHECK)).to_contain_text("2 of 2 points")
-        assert ("+20 XP" in note.cell(CHECK).inner_text()) == bool(gained)
-        assert note.kernel("lab.progress.total()") == xp + 20
+    note.write(wrong, reference[answer])
+    note.run_cell(reference[answer])
+    for gained in (True, False):  # 10 XP a point, once
+        note.run_cell(call)
+        expect(note.cell(call)).to_contain_text(f"{points} of {points} points")
+        assert (f"+{10 * points} XP" in note.cell(call).inner_text()) == gained
+        assert note.kernel("lab.progress.total()") == xp + 10 * points
     assert "success" in validate(note).lower()
     assert note.console == []
