@@ -6,6 +6,7 @@ happens. Needs Flower and psutil, see ``flower``.
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import socket
@@ -59,7 +60,7 @@ class Loopback:
         try:
             if self.tls:
                 self.certificates = make_certificates(self.folder, HOST)
-            (self.folder / "config.toml").write_text(self._config())
+            (self.folder / "config.toml").write_text(self._config(), encoding="utf-8")
             self.start_superlink()
             for number in range(self.n_nodes):
                 self.start_node(number)
@@ -138,7 +139,7 @@ class Loopback:
     def log(self, name: str) -> str:
         """What ``superlink``, ``node-0`` or ``run`` has written so far."""
         path = self.folder / f"{name}.log"
-        return path.read_text(errors="replace") if path.exists() else ""
+        return path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
 
     def kill(self, process: subprocess.Popen) -> None:
         """SIGKILL ``process`` and all that it has started: no time to say goodbye."""
@@ -191,7 +192,7 @@ class Loopback:
     def _config(self) -> str:
         """What ``flwr`` must know to find the SuperLink."""
         ca = self.certificates and self.certificates.ca
-        trust = f'root-certificates = "{ca}"' if ca else "insecure = true"
+        trust = f"root-certificates = {toml(ca)}" if ca else "insecure = true"
         return (
             '[superlink]\ndefault = "loop"\n\n'
             f'[superlink.loop]\naddress = "{self.address}"\n{trust}\n'
@@ -223,4 +224,6 @@ def toml(value: object) -> str:
     """``value`` as TOML, the notation of ``--run-config``."""
     if isinstance(value, bool):
         return str(value).lower()
-    return repr(value) if isinstance(value, int | float) else f'"{value}"'
+    if isinstance(value, int | float):
+        return repr(value)
+    return json.dumps(str(value), ensure_ascii=False)  # Windows' paths hold backslashes

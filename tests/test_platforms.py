@@ -13,6 +13,11 @@ from conftest import ROOT
 from fedcore.grading import process, sandbox
 from fedcore.grading.process import Answer, AnswerFailed, Limits
 
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
 UNIX_MODULES = {"resource", "fcntl", "pwd", "grp", "termios", "tty", "pty", "posix", "syslog"}
 UNIX_NAMES = {"fork", "forkpty", "killpg", "getuid", "geteuid", "setsid", "sched_getaffinity"}
 UNIX_NAMES |= {"sched_setaffinity", "SIGKILL", "SIGALRM", "alarm", "getpgid", "uname", "sysconf"}
@@ -172,6 +177,14 @@ def test_cores_are_counted_without_affinity(monkeypatch):
     assert available_cores() == 6
     monkeypatch.setattr(os, "cpu_count", lambda: None)
     assert available_cores() == 1
+
+
+@pytest.mark.parametrize("value", [r"C:\Users\ada\new.pem", 'a "b"', "Zoë", 3, 0.5, True])
+def test_flower_is_told_what_is_meant(value):
+    """Flower reads settings and paths as TOML, in which a backslash means something."""
+    from fedcore.flower_processes import toml
+
+    assert tomllib.loads(f"key = {toml(value)}") == {"key": value}
 
 
 def test_set_up_knows_where_windows_puts_programs():
