@@ -72,6 +72,7 @@ def test_every_answer_has_three_wrong_and_three_other_right_ones(name):
     [pytest.param(*a, marks=pytest.mark.xdist_group(f"exercise {a[0]}")) for a in ANSWERS],
     ids=[f"{a[0]}-{a[2]}-{a[1]}-{i}" for i, a in enumerate(ANSWERS)],
 )
+@pytest.mark.slow(seconds=0.4)  # each; but there are hundreds, and each starts a process
 def test_planted_answers(name, kind, answer, loses, says, code):
     exercise = EXERCISES[name]
     cells = with_answer(exercise, answer, code)
