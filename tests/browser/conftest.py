@@ -117,6 +117,15 @@ def course(browser_path, server, request):
         browser.close()
 
 
+@pytest.fixture(scope="module")
+def page_of_panels(course, request):
+    """One notebook, run, with the panels of the module's ``PANELS``."""
+    note = course.open(course.write(list(request.module.PANELS.values())))
+    note.run_all()
+    yield note
+    course.close(note)
+
+
 @pytest.fixture
 def lesson(request, course):
     """The lesson that ``in_lesson`` or ``all_lessons`` names, after Run All; shared."""

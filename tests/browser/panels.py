@@ -1,31 +1,49 @@
 """The course's live panels in one small notebook, and what a learner does with them.
 
-Each panel is written as its lesson writes it; in the kernel it has the name of its cell.
+The cells are those of the lessons; in the kernel each panel has the name that it has here.
 """
 
+import ast
+import json
 import re
 
 from playwright.sync_api import expect
+
+from browser.notebook import ROOT
 
 expect.set_options(
     timeout=60_000
 )  # ms: reached when something is broken, not when a machine is busy
 
+
+def from_lesson(name, lesson, text, before=""):
+    """The lesson's one cell that holds ``text``, its last expression called ``name``.
+
+    before: what the cells above it in the lesson have made, where the panel needs it.
+    """
+    cells = json.loads((ROOT / "notebooks" / f"{lesson}.ipynb").read_text("utf-8"))["cells"]
+    sources = ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"]
+    (source,) = (source for source in sources if text in source)
+    last = ast.parse(source).body[-1]
+    lines = source.splitlines()
+    lines[last.lineno - 1] = f"{name} = {lines[last.lineno - 1]}"
+    return "\n".join([*before.splitlines(), *lines, name])
+
+
+STRATEGIES = "from fedcore.strategies import SCAFFOLD, FedAdam, FedAvgM, FedProx"
+# A panel of each kind, each in a cell that needs no other.
 CELLS = {
-    "fedavg": """show = ("fraction", "epochs", "batch_size", "lr", "n_clients", "split")
-fedavg = lab.FederationPanel(train, test, show=show, target=0.9, lr=0.05)
-fedavg""",
-    "skew": """from fedcore.strategies import SCAFFOLD, FedAdam, FedAvgM, FedProx
-SERVERS = {"FedProx": FedProx(1.0), "FedAvgM": FedAvgM(0.9), "FedAdam": FedAdam(0.01)}
-SERVERS |= {"SCAFFOLD": SCAFFOLD()}
-show = ("split", "alpha", "shards_per_client", "strategy", "epochs", "lr")
-start = {"split": "Dirichlet", "alpha": 1.0, "shards_per_client": 1, "epochs": 5, "lr": 0.02}
-skew = lab.FederationPanel(
-    train, test, show=show, strategies=SERVERS, holdings=True, title="Skew", **start)
-skew""",
-    "attack": "attack = lab.AttackPanel(train, test)\nattack",
-    "privacy": "privacy = lab.PrivacyPanel(train, test)\nprivacy",
-    "dropout": "dropout = lab.DropoutPanel(train, test)\ndropout",
+    "fedavg": from_lesson("fedavg", "02_fedavg", "lab.FederationPanel("),
+    "skew": from_lesson("skew", "03_non_iid", "holdings=True, **start", STRATEGIES),
+    "attack": from_lesson("attack", "05_inference_attacks", "lab.AttackPanel(", "public = test"),
+    "privacy": from_lesson("privacy", "06_privacy", "lab.PrivacyPanel("),
+    "dropout": from_lesson("dropout", "04_dropouts", "lab.DropoutPanel("),
+}
+# The lessons' other panels of the same kinds. ``challenge`` needs the cell of ``skew``.
+MORE = {
+    "welcome": from_lesson("welcome", "00_start_here", "lab.FederationPanel("),
+    "bytes_sent": from_lesson("bytes_sent", "01_model_to_data", "lab.FederationPanel("),
+    "challenge": from_lesson("challenge", "03_non_iid", "lab.Challenge("),
 }
 ENDED = ("done", "diverged", "failed", "stopped")
 IN_PHASE = "(root, phases) => phases.includes(root.dataset.phase)"

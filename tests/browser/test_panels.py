@@ -6,18 +6,10 @@ All panels stand in one notebook with the defaults of their lessons; each test l
 import pytest
 from playwright.sync_api import expect
 
-from browser.panels import CELLS, Panel, n_bytes, numbers, plain
+from browser.panels import CELLS, MORE, Panel, n_bytes, numbers, plain
 
-FEDERATIONS = ("fedavg", "skew")
-
-
-@pytest.fixture(scope="module")
-def page_of_panels(course):
-    """One notebook with all panels."""
-    note = course.open(course.write(list(CELLS.values())))
-    note.run_all()
-    yield note
-    course.close(note)
+PANELS = CELLS | MORE
+FEDERATIONS = ("fedavg", "skew", *MORE)
 
 
 @pytest.fixture
@@ -46,7 +38,7 @@ ACTIVE = "() => window.jupyterapp.shell.currentWidget.content.activeCellIndex"
 # -------------------------------------------------------------------------------- controls
 
 
-@every_panel
+@only(*PANELS)
 def test_sliders_go_to_both_extremes_and_back(panel):
     """By keyboard. The kernel answers for just that setting; back, everything is as it was."""
     shown, controls = panel.lasting(), panel.ask("{c['name']: c['texts'] for c in p.controls}")
@@ -135,7 +127,7 @@ def no_run_is_left(panel):
     panel.note.until(lambda: panel.note.kernel(threads) == 0, "the threads of old runs to end")
 
 
-@every_panel
+@only(*PANELS)
 def test_clicks_in_the_middle_of_a_run_leave_one_run_that_of_the_last(panel):
     """Reset, and a move before Python has answered it: what is shown is what the slider says."""
     name, slider = next(iter(panel.sliders().items()))
@@ -161,6 +153,7 @@ def test_a_federation_shows_one_run_in_all_its_figures(panel):
         "[(r.accuracy, r.bytes_up, r.bytes_down, r.clients) for r in lab.panel_run("
         "p.settings, train, test)]"
     )
+    target_accuracy = panel.ask("p.target")
     accuracy, up, down, _ = (list(column) for column in zip(*records, strict=True))
     assert tiles["Test accuracy"] == f"{100 * accuracy[-1]:.1f} %"
     assert n_bytes(tiles["Sent up"]) == pytest.approx(sum(up), rel=0.005)
@@ -174,7 +167,7 @@ def test_a_federation_shows_one_run_in_all_its_figures(panel):
     )
     assert plain(chart.locator(".fc-end.fc-look-1").text_content()) == tiles["Test accuracy"]
     target = next((v for k, v in tiles.items() if k.startswith("Rounds to")), None)
-    reached = next((i for i, a in enumerate(accuracy, 1) if a >= 0.9), None)
+    reached = next((i for i, a in enumerate(accuracy, 1) if a >= target_accuracy), None)
     assert target == (str(reached) if reached else f"> {len(records)}")
 
 
@@ -192,6 +185,55 @@ def test_the_chart_is_read_with_the_arrow_keys(panel):
     chart.press("End")
     said = plain(panel.root.locator(".fc-readout").inner_text())
     assert f"round {len(accuracy) - 1}: this run {panel.tiles()['Test accuracy']}" in said
+
+
+def earned(panel):
+    """{what: XP} that the learner has."""
+    return panel.note.kernel("{e.key: e.points for e in lab.progress.earned()}")
+
+
+def challenged(panel):
+    """Wait for the run; what the challenge says of it, checked against the plain function."""
+    assert panel.settled() == "done"
+    told = panel.status().partition("Challenge: ")[2]
+    accuracy, up = panel.ask(
+        "(lambda runs: ([r.accuracy for r in runs], sum(r.bytes_up for r in runs)))("
+        "list(lab.panel_run(p.settings, train, test, strategies=SERVERS)))"
+    )
+    mean = sum(accuracy[-10:]) / 10
+    points = 0 if up > 20e6 else int(10 * min(1, max(0, (mean - 0.70) / 0.16)))
+    assert told.startswith(f"mean of the last 10 rounds {100 * mean:.1f} %, ")
+    assert n_bytes(told.split("%, ")[1]) == pytest.approx(up, rel=0.005)
+    assert ("over the budget" in told) == (up > 20e6)
+    assert f": {points} of 10 points." in told
+    return points, told
+
+
+@only("challenge")
+def test_the_challenge_pays_for_the_best_finished_run_within_its_budget(panel):
+    key = "challenge/03-beat-the-skew"
+    panel.note.kernel("lab.progress.clear()")  # other tests have moved this panel too
+    panel.press("Reset")
+    first, _ = challenged(panel)
+    assert earned(panel).get(key, 0) == first
+    panel.choices()["strategy"].get_by_role("radio", name="SCAFFOLD", exact=True).check()
+    better, _ = challenged(panel)
+    assert first < better
+    xp = earned(panel)
+    assert xp[key] == better
+    panel.slider("fraction").press("ArrowRight")  # SCAFFOLD sends twice as much
+    dear, told = challenged(panel)
+    assert (dear, "over the budget" in told) == (0, True)
+    assert f"Your best: {better}." in told
+    panel.press("Reset")  # a worse run takes nothing away
+    assert challenged(panel)[0] == first
+    assert earned(panel) == xp
+    panel.slider("epochs").press("End")
+    panel.wait("running")
+    panel.press("Stop")
+    assert panel.settled() == "stopped"
+    assert "Challenge" not in panel.status()
+    assert earned(panel) == xp
 
 
 @only("skew")

@@ -6,15 +6,7 @@ from browser.feel import drag, watch, watched
 from browser.panels import CELLS, Panel
 
 WIDTHS = (1280, 400)
-
-
-@pytest.fixture(scope="module")
-def page_of_panels(course):
-    """One notebook with all panels."""
-    note = course.open(course.write(list(CELLS.values())))
-    note.run_all()
-    yield note
-    course.close(note)
+PANELS = CELLS
 
 
 @pytest.fixture(params=CELLS)
