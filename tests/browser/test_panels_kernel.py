@@ -1,11 +1,15 @@
 """A kernel that is restarted or busy under a live panel, and a page that is loaded anew."""
 
 import re
+from types import SimpleNamespace
 
 import pytest
 from playwright.sync_api import expect
 
-from browser.panels import CELLS, Panel
+from browser.looks import n_widgets, reload, widget_faults
+from browser.panels import CELLS, MORE, Panel
+
+PANELS = CELLS | MORE
 
 LONG = "fedavg = lab.FederationPanel(train, test, show=('epochs', 'lr'), n_rounds=3000)\nfedavg"
 START = """(index) => {
@@ -15,31 +19,74 @@ START = """(index) => {
 GONE = "This panel has lost its kernel, which was restarted or has ended. Run this cell again."
 
 
-def test_after_a_restart_a_panel_says_so_and_its_cell_revives_it(open_cells):
-    short = "dropout = lab.DropoutPanel(train, test, n_rounds=4)\ndropout"
-    note = open_cells([LONG, short, CELLS["attack"]])
-    dropout, attack, running = (Panel(note, name) for name in ("dropout", "attack", "fedavg"))
-    dropout.settled()
-    running.wait("running")
-    note.restart()
-    for panel in (running, dropout, attack):
-        expect(panel.root.locator(".fc-status")).to_have_text(GONE)
-        assert panel.sliders() == {}
-        expect(panel.button("Reset")).to_be_disabled()
-    expect(dropout.button("Use")).to_be_disabled()
-    step = dropout.root.get_by_role("button", name="Step: next round")
-    step.click()  # what has come stays, and can be looked at
-    expect(dropout.root.locator(".fcd-round-text")).to_contain_text("Round 2")
-    assert note.console == []
+MOVED = {"privacy": "n_rounds", "dropout": "window", "attack": "seed", "challenge": "epochs"}
+
+
+@pytest.fixture(scope="module")
+def restarted(course):
+    """Every panel of the lessons, moved; the kernel restarted while they run; Run All again."""
+    long = LONG.replace("fedavg", "long")
+    note = course.open(course.write([*PANELS.values(), long]))
     note.run_all()
-    for name in ("fedavg", "dropout", "attack"):
-        panel = Panel(note, name)
-        assert panel.root.count() == 1
-        assert panel.answered() != "failed"
-        assert panel.sliders() != {}
-    assert dropout.settled() == "done"
-    dropout.put("window", 1)
-    assert dropout.settled() == "done"
+    panels = [Panel(note, name) for name in PANELS]
+    for panel in panels:
+        panel.settled()
+    seen = SimpleNamespace(note=note, n_widgets=n_widgets(note), usable={})
+    for panel in panels:
+        panel.slider(MOVED.get(panel.name, "epochs")).press("End")
+    two_rounds(panels[list(PANELS).index("dropout")])
+    Panel(note, "long").wait("running")
+    note.restart()
+    for panel in panels:
+        expect(panel.root.locator(".fc-status")).to_have_text(GONE)
+        seen.usable[panel.name] = usable(panel)
+    dropout = Panel(note, "dropout").root
+    dropout.get_by_role("button", name="Step: next round").click()
+    seen.round = dropout.locator(".fcd-round-text").inner_text()
+    note.run_all()
+    Panel(note, "long").wait("running")
+    Panel(note, "long").press("Stop")
+    yield seen
+    course.close(note)
+
+
+def two_rounds(panel):
+    """Until the drop-out panel's new run has played two rounds or more."""
+    panel.answered()
+    played = panel.root.get_by_role("slider", name="Round shown")
+    panel.note.until(lambda: int(played.get_attribute("max")) > 0, "a second round")
+
+
+def usable(panel):
+    """The controls of a panel that can be used."""
+    buttons = ("Reset", "Use", "Run again", "Stop")
+    on = [b for b in buttons if panel.button(b).count() and panel.button(b).is_enabled()]
+    return [*panel.sliders(), *on]
+
+
+def test_a_panel_whose_kernel_was_restarted_says_so_and_can_only_be_looked_at(restarted):
+    assert restarted.usable == {name: [] for name in PANELS}
+    assert re.search(r"^Round \d+", restarted.round)  # what has come stays
+
+
+def test_after_a_restart_no_panel_is_stacked_on_another(restarted):
+    assert n_widgets(restarted.note) == restarted.n_widgets
+    assert widget_faults(restarted.note) == []
+
+
+@pytest.mark.parametrize("name", PANELS)
+def test_a_panel_works_again_after_a_restart(restarted, name):
+    note = restarted.note
+    panel = Panel(note, name)
+    assert panel.root.count() == 1
+    assert panel.settled() == "done"
+    assert panel.positions() == panel.ask("p.defaults")
+    shown, slider = panel.lasting(), panel.slider(MOVED.get(name, "epochs"))
+    slider.press("Home" if int(slider.input_value()) else "End")
+    assert panel.settled() == "done"
+    assert panel.lasting() != shown
+    assert panel.ask("p._result.settings == p.settings")
+    assert note.errors() == []
     assert note.console == []
 
 
@@ -72,22 +119,18 @@ def test_while_a_cell_runs_a_panel_answers_or_says_that_it_waits(open_cells):
 @pytest.fixture
 def reloaded(open_cells):
     """A notebook whose panels have run and been moved, loaded anew; and what they showed."""
-    note = open_cells(
-        [
-            CELLS["fedavg"],
-            CELLS["attack"],
-            "dropout = lab.DropoutPanel(train, test, n_rounds=4)\ndropout",
-        ]
-    )
+    note = open_cells(list(CELLS.values()))
     shown = {}
-    for name, moved in (("fedavg", "epochs"), ("attack", "batch_size"), ("dropout", "window")):
-        panel = Panel(note, name)
+    panels = [Panel(note, name) for name in CELLS]
+    for panel in panels:
         panel.settled()
-        panel.slider(moved).press("ArrowRight")
+        panel.slider(MOVED.get(panel.name, "epochs")).press("ArrowRight")
+    for name in CELLS:
+        panel = Panel(note, name)  # scrolled to, or its texts can't be read
         panel.settled()
         shown[name] = (panel.lasting(), panel.positions(), panel.status())
     note.save()
-    note.reload()
+    assert reload(note) == []
     return note, shown
 
 
