@@ -59,6 +59,7 @@ def test_missing_peers_are_named(peers, monkeypatch):
     assert "pip install" in absent["Flower"]
 
 
+@pytest.mark.slow(seconds=5)
 def test_those_compared_learn_the_same_in_a_federation(peers):
     import federation_run
 

@@ -287,6 +287,7 @@ def test_known_propensities_make_the_mean_unbiased():
     assert abs(np.mean(means) - truth) < 0.5 * abs(np.mean(plain) - truth)
 
 
+@pytest.mark.slow(seconds=4)
 def test_counted_propensities_come_to_the_true_ones():
     p = np.array([0.1, 0.3, 0.5, 0.8, 1.0])
     plan = RoundPlan(target=5, over_selection=1.0)
