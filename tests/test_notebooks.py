@@ -4,6 +4,7 @@ The run itself is nbval's, in a process of its own: on one core, without a netwo
 One notebook alone: ``pytest tests/test_notebooks.py -k 02_fedavg``.
 """
 
+import itertools
 import json
 import os
 import re
@@ -101,6 +102,26 @@ def test_pictures_in_prose_have_alternative_text(path):
             assert not re.search(r"!\[\s*\]\(", source(cell)), cell["id"]
             for tag in re.findall(r"<img[^>]*>", source(cell)):
                 assert re.search(r'alt="[^"]+"', tag), cell["id"]
+
+
+def headings(path):
+    """(level, text) of every heading in the prose of a notebook, in order."""
+    prose = [source(c) for c in read(path)["cells"] if c["cell_type"] == "markdown"]
+    text = re.sub(r"^```.*?^```", "", "\n\n".join(prose), flags=re.M | re.S)
+    return [(len(marks), words) for marks, words in re.findall(r"^(#+)\s+(.+)$", text, re.M)]
+
+
+READ = [*NOTEBOOKS, *sorted((ROOT / "exercises").glob("*/*.ipynb"))]
+
+
+@pytest.mark.parametrize("path", READ, ids=lambda path: f"{path.parent.name}-{path.stem}")
+def test_headings_go_down_step_by_step(path):
+    """One title, and no level left out: a screen reader's list of headings is the contents."""
+    found = headings(path)
+    assert [level for level, _ in found].count(1) == 1
+    assert found[0][0] == 1
+    deeper = [words for (a, _), (b, words) in itertools.pairwise(found) if b > a + 1]
+    assert deeper == []
 
 
 @all_notebooks

@@ -10,8 +10,21 @@ from contextlib import contextmanager
 from axe_playwright_python.sync_playwright import Axe
 from coloraide import Color
 
-OURS = ".fc, .fc-out, .jp-RenderedMarkdown"
+OURS = (".fc", ".fc-out", ".jp-RenderedMarkdown", ".jp-RenderedImage")
+MATHS = ("mjx-container",)  # MathJax's own; hundreds of elements for a formula
 GRAVE = ("serious", "critical")
+COLORS = ("color-contrast",)  # the rules that another theme can break
+
+# Without the paths to the elements, which take longer than the rules.
+AXE = """async ([include, exclude, rules]) => {
+  const options = { selectors: false, resultTypes: ["violations", "passes"] };
+  if (rules.length) options.runOnly = rules;
+  const { violations, passes } = await axe.run({ include, exclude }, options);
+  return {
+    broken: violations.map(({ id, impact, nodes }) => [id, impact, nodes.map((n) => n.html)]),
+    passed: Object.fromEntries(passes.map(({ id, nodes }) => [id, nodes.length])),
+  };
+}"""
 
 # JupyterLab takes cells that are out of sight out of the page.
 WINDOWING = """(mode) => {
@@ -102,24 +115,27 @@ def whole(note):
         note.page.evaluate(WINDOWING, before)
 
 
-def axe(page, ours=OURS):
+def axe(page, ours=OURS, maths=MATHS, rules=()):
     """axe-core on our elements: (grave findings as text, {rule: number of elements that passed}).
 
+    ours, maths: CSS of what is looked at, and of what in it is not; rules: those alone, if any.
     JupyterLab's body has no height and hides what flows over, so that axe-core takes every text
     for invisible, and measures no contrast at all: meanwhile it may flow over.
     """
+    there = [selector for selector in ours if page.locator(selector).count()]
     page.evaluate(UNHIDE)
     try:
-        response = Axe().run(page, ours, {"resultTypes": ["violations", "passes"]}).response
+        page.evaluate(Axe().axe_script)
+        found = page.evaluate(AXE, [there, list(maths), list(rules)])
     finally:
         page.evaluate("() => document.querySelector('#fc-unhide').remove()")
-    found = [
-        f"{v['id']} ({v['impact']}): {node['html'][:160]}"
-        for v in response["violations"]
-        if v["impact"] in GRAVE
-        for node in v["nodes"]
+    grave = [
+        f"{rule} ({impact}): {html[:160]}"
+        for rule, impact, elements in found["broken"]
+        if impact in GRAVE
+        for html in elements
     ]
-    return found, {rule["id"]: len(rule["nodes"]) for rule in response["passes"]}
+    return grave, found["passed"]
 
 
 def tab_through(page, root):

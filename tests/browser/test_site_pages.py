@@ -16,6 +16,7 @@ from static_site.build import build
 from static_site.course import ROOT, pages
 from static_site.quizzes import marking_key
 
+from browser.accessible import COLORS, axe
 from fedcore.lab import marking, quiz_file
 from fedcore.lab.style import rich
 
@@ -128,6 +129,17 @@ def test_a_page_opens_without_a_fault(visit, href):
     assert "$" not in text
     page.set_viewport_size({"width": 360, "height": 740})
     page.wait_for_function("document.documentElement.scrollWidth <= innerWidth")
+
+
+@pytest.mark.parametrize("href", PAGES)
+def test_axe_finds_nothing_grave_on_a_page(visit, href):
+    page = visit(href)
+    found, passed = axe(page, ["body"], ["math"])
+    assert found == []
+    page.emulate_media(color_scheme="dark")
+    found, dark = axe(page, ["body"], ["math"], COLORS)
+    assert found == []
+    assert min(passed["color-contrast"], dark["color-contrast"]) > 10
 
 
 def test_maths_is_drawn(visit):

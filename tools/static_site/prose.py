@@ -54,13 +54,13 @@ def terminal(text: str) -> str:
 class _Renderer(IPythonRenderer):
     """Python's side of mistune: one method for each thing that the site writes in its own way."""
 
-    def __init__(self, links: Links, picture: Callable[[str], str], shift: int):
+    def __init__(self, links: Links, picture: Callable[[str], str]):
         super().__init__(escape=False, exclude_anchor_links=True)
-        self._links, self._picture, self._shift = links, picture, shift
+        self._links, self._picture = links, picture
         self.headings: list[tuple[int, str, str]] = []  # (level, anchor, HTML)
 
     def heading(self, text, level, **attrs):
-        name, level = plain_text(text).replace(" ", "-"), min(6, level + self._shift)
+        name = plain_text(text).replace(" ", "-")
         self.headings.append((level, name, text))
         if level == 1:
             return f'<h1 id="{escape(name)}">{text}</h1>\n'
@@ -89,13 +89,10 @@ class _Renderer(IPythonRenderer):
 
 
 def markdown(
-    source: str, links: Links, picture: Callable[[str], str], shift: int = 0
+    source: str, links: Links, picture: Callable[[str], str]
 ) -> tuple[str, list[tuple[int, str, str]]]:
-    """(HTML, headings as (level, anchor, HTML)); ``picture`` gives an image's address.
-
-    shift: by how many levels headings are lowered: a page has one title.
-    """
-    renderer = _Renderer(links, picture, shift)
+    """(HTML, headings as (level, anchor, HTML)); ``picture`` gives an image's address."""
+    renderer = _Renderer(links, picture)
     html = MarkdownWithMath(renderer).render(source)
     html = html.replace("<table>", '<div class="wide" tabindex="0"><table>')
     return html.replace("</table>", "</table></div>"), renderer.headings

@@ -43,8 +43,6 @@ class Renderer:
     def __init__(self, page: Page, links: Links, widgets: dict[str, list[dict[str, Any]]]):
         self._page, self._links, self._widgets = page, links, widgets
         self._body = Body()
-        prosaic = [c for c in page.notebook["cells"] if c["cell_type"] == "markdown"]
-        self._titles = sum("".join(c["source"]).startswith("# ") for c in prosaic)
         self._guesses: dict[str, tuple[str, dict[str, Any]]] = {}  # name: (mount, state)
 
     def body(self) -> Body:
@@ -56,8 +54,7 @@ class Renderer:
     def _cell(self, index: int, cell: dict) -> str:
         source = "".join(cell["source"])
         if cell["cell_type"] == "markdown":
-            shift = 1 if index and self._titles > 1 else 0
-            html, headings = prose.markdown(source, self._links, self._picture, shift)
+            html, headings = prose.markdown(source, self._links, self._picture)
             self._body.headings += headings
             return html
         name = cell.get("id", f"cell{index}")

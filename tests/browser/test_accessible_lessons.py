@@ -1,0 +1,58 @@
+"""Every lesson, for those who can't see well, don't see at all, or have a narrow screen."""
+
+import pytest
+
+from browser.accessible import COLORS, CUT, OURS, axe, whole
+from browser.notebook import all_lessons
+
+# Pictures of widgets without a name, unless they are part of one that has one, or decoration.
+UNNAMED = """(all) => all
+  .filter((node) => !node.closest("[aria-hidden=true], [role=img][aria-label]"))
+  .filter((node) => !node.matches("[role=application][aria-label]"))
+  .map((node) => node.outerHTML.slice(0, 120))"""
+
+
+@pytest.fixture
+def page(lesson):
+    """The lesson's page, with all its cells in it."""
+    with whole(lesson):
+        yield lesson.page
+
+
+@all_lessons
+def test_axe_finds_nothing_grave_in_a_lesson(lesson, page):
+    found, passed = axe(page)
+    assert found == []
+    assert passed["color-contrast"] > 100
+    with lesson.dark():
+        found, passed = axe(page, rules=COLORS)
+    assert found == []
+    assert passed["color-contrast"] > 100
+
+
+@all_lessons
+def test_every_picture_of_a_lesson_says_what_it_shows(lesson, page):
+    outputs = [output for cell in lesson.cells() for output in cell["outputs"]]
+    figures = [output for output in outputs if "image/png" in output.get("data", {})]
+    alts = page.locator(".fc-figure img").evaluate_all("(all) => all.map((node) => node.alt)")
+    assert alts == [figure["metadata"]["image/png"]["alt"] for figure in figures]
+    assert page.locator(", ".join(f"{ours} img:not([alt])" for ours in OURS)).count() == 0
+    assert page.locator(".fc canvas, .fc svg").evaluate_all(UNNAMED) == []
+
+
+@all_lessons
+def test_a_narrow_page_cuts_nothing_off(lesson, page):
+    size = page.viewport_size
+    lesson.width(360)
+    try:
+        lesson.until(lambda: fits(page), "charts of the width of their boxes")
+        assert page.evaluate(CUT) == []
+    finally:
+        lesson.width(size["width"])
+
+
+def fits(page):
+    """Has every chart been drawn anew, after its box became narrower?"""
+    return page.locator("svg.fc-plot").evaluate_all(
+        "(all) => all.every((node) => node.clientWidth <= node.parentNode.clientWidth)"
+    )
