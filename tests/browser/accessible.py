@@ -138,6 +138,18 @@ def axe(page, ours=OURS, maths=MATHS, rules=()):
     return grave, found["passed"]
 
 
+def axe_in_both_themes(note):
+    """The same for a notebook, as text: every rule in light, and in dark those on colours."""
+    with whole(note):
+        found, passed = axe(note.page)
+        with note.dark():
+            dark, passed_dark = axe(note.page, rules=COLORS)
+    assert min(each["color-contrast"] for each in (passed, passed_dark)) > 10, (
+        "axe-core saw nothing"
+    )
+    return found + [f"dark: {finding}" for finding in dark]
+
+
 def tab_through(page, root):
     """Tab from before ``root`` (a locator) to behind it; returns what was focused, as FOCUSED."""
     root.evaluate("""(root) => {

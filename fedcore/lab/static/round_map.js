@@ -66,7 +66,8 @@ function makeRoundMap(places, onChoose) {
   const focus = svg("circle", { class: "fc-chosen", visibility: "hidden" });
   const box = svg("rect", { width: 54, height: 30, rx: 5, class: "fc-server" });
   const word = svg("text", { "text-anchor": "middle", class: "fc-server-text", text: "server" });
-  const map = svg("svg", { class: "fc-map", tabindex: 0, role: "application" }, links, dots, packets, box, word, focus);
+  const name = { role: "application", "aria-label": "Map of the devices." }; // until there is a round
+  const map = svg("svg", { class: "fc-map", tabindex: 0, ...name }, links, dots, packets, box, word, focus);
   const root = el("div", { class: "fcd-map" }, map, legendOfStates());
   const devices = places.map((_, id) => makeDevice(id));
   let size = 0;
