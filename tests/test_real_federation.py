@@ -200,6 +200,8 @@ def test_scale_panel_follows_its_sliders():
         for value in (slider.options[0][1], slider.options[-1][1]):
             slider.value = value
             assert "one server" in panel.table.value.lower()
+    with pytest.raises(ValueError, match=r"one of .* got 3"):
+        panel.sliders["memory"].value = 3
 
 
 @pytest.mark.parametrize(

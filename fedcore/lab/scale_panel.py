@@ -7,6 +7,7 @@ from html import escape
 import ipywidgets as widgets
 
 from fedcore import scale
+from fedcore.lab.stops import Stops
 from fedcore.lab.style import html_block, size
 
 SLIDERS = {
@@ -32,10 +33,13 @@ class ScalePanel(widgets.VBox):
         self.streaming = widgets.Checkbox(True, description="running sum", indent=False)
         self.table = widgets.HTML()
         controls = [*self.sliders.values(), self.streaming]
-        row = widgets.Box(controls, layout=widgets.Layout(flex_flow="row wrap"))
+        row = widgets.Box(
+            controls, layout=widgets.Layout(flex_flow="row wrap", grid_gap="4px 28px")
+        )
         super().__init__([row, self.table])
-        for control in controls:
-            control.observe(lambda _: self._update(), names="value")
+        for slider in self.sliders.values():
+            slider.observe(lambda _: self._update(), names="index")
+        self.streaming.observe(lambda _: self._update(), names="value")
         self._update()
 
     @property
@@ -86,10 +90,7 @@ def _row(what: str, demand: scale.Demand) -> str:
     return f'<tr><th scope="row">{escape(what)}</th>{body}</tr>'
 
 
-def _slider(label: str, values: list, start, form: str) -> widgets.SelectionSlider:
-    options = [(form.format(value), value) for value in values]
-    style = {"description_width": "150px"}
-    layout = widgets.Layout(width="360px", max_width="100%")
-    return widgets.SelectionSlider(
-        options=options, value=start, description=label, style=style, layout=layout
-    )
+def _slider(label: str, values: list, start, form: str) -> Stops:
+    slider = Stops(label, [(form.format(value), value) for value in values], start)
+    slider.layout = widgets.Layout(width="300px", max_width="100%")
+    return slider

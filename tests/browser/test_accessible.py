@@ -25,6 +25,7 @@ WIDGETS = {
     "dropout": "drop = lab.DropoutPanel(train, test); drop",
     "attack": "attack = lab.AttackPanel(small, test); attack",
     "privacy": "private = lab.PrivacyPanel(train, test); private",
+    "scale": "scales = lab.ScalePanel(aggregation=5e9, requests_per_report=30); scales",
     "pad": 'lab.DigitPad(model, {"a": history.params, "b": model.init()}, examples=small)',
     "skills": "lab.skill_map()",
     "quiz": 'lab.quiz("04_dropouts")',

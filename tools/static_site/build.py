@@ -237,7 +237,7 @@ def _assets(out: Path, kinds: set[str]) -> None:
         _write(assets / name, (HERE / "static" / name).read_bytes())
     dark = prose.highlight_css("github-dark", ".code")
     css = [(HERE / "static/site.css").read_text(encoding="utf-8")]
-    css += [prose.highlight_css("default", ".code")]
+    css += [prose.highlight_css("xcode", ".code")]
     css += [f"@media (prefers-color-scheme: dark) {{\n{dark}\n}}"]
     css += [p.read_text(encoding="utf-8") for p in sorted(LAB.glob("*.css"), key=_lab_first)]
     _write(assets / "site.css", "\n".join(css).encode())
