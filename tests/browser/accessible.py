@@ -1,8 +1,8 @@
 """What an accessibility test asks of a page: findings of axe-core, the order of Tab, what is cut.
 
-Ours are the widgets (.fc; .widget-vbox where ipywidgets' own are put together), the outputs that
-are plain HTML (.fc-out) and the prose. JupyterLab's own shell, menus and editors are not ours:
-axe-core is given ours alone to look at, and so never speaks of the rest.
+Ours are the widgets (.fc), the outputs that are plain HTML (.fc-out) and the prose. JupyterLab's
+own shell, menus and editors are not ours, nor are ipywidgets' buttons: axe-core is given ours alone
+to look at, and so never speaks of the rest.
 """
 
 from contextlib import contextmanager
@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from axe_playwright_python.sync_playwright import Axe
 from coloraide import Color
 
-OURS = (".fc", ".fc-out", ".widget-vbox", ".jp-RenderedMarkdown", ".jp-RenderedImage")
+OURS = (".fc", ".fc-out", ".jp-RenderedMarkdown", ".jp-RenderedImage")
 MATHS = ("mjx-container",)  # MathJax's own; hundreds of elements for a formula
 GRAVE = ("serious", "critical")
 COLORS = ("color-contrast",)  # the rules that another theme can break

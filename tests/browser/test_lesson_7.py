@@ -169,6 +169,8 @@ def test_each_limit_goes_to_both_extremes_and_back(page):
     sliders = root.get_by_role("slider")
     names = page.kernel("list(limits.sliders)")
     assert sliders.count() == len(names) == 6
+    ids = sliders.evaluate_all("(all) => all.map((slider) => slider.labels[0].htmlFor)")
+    assert len(set(ids)) == 6  # each has a name of its own
     for i, name in enumerate(names):
         start = page.kernel(f"limits.sliders[{name!r}].index")
         for key, place in (("End", -1), ("Home", 0)):
@@ -189,4 +191,4 @@ def agree(page, root):
     """Until the page's table is what ``scale`` says of where the sliders stand."""
     page.until(lambda: root.evaluate(TABLE) == page.kernel("expected()"), "the table to follow")
     first = page.kernel("scale.bottleneck(demands())")
-    expect(root.get_by_role("status")).to_contain_text(f"First to break: {first}.")
+    expect(root.locator("p[role=status]")).to_contain_text(f"First to break: {first}.")

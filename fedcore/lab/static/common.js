@@ -41,10 +41,9 @@ function adopt(host) {
   window.addEventListener("keydown", keepKeys, true);
 }
 
-let lastId = 0;
+// By lot: each widget has this file for itself, and many are drawn in the same millisecond.
 function newId(prefix) {
-  lastId += 1;
-  return `fc-${prefix}-${Date.now().toString(36)}-${lastId}`;
+  return `fc-${prefix}-${Math.random().toString(36).slice(2)}`;
 }
 
 // Calls back with the width of a node, now and whenever it changes. Returns how to stop.
