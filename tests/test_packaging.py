@@ -225,30 +225,6 @@ def test_make_names_a_python_that_is_not_there(tmp_path):
     assert "There is no nopython here. Install Python 3.10 or newer" in done.stdout
 
 
-@pytest.mark.slow(seconds=4)
-def test_what_a_kernel_says_is_encrypted(tmp_path):
-    """With what the set-up script writes: otherwise each kernel warns in the terminal."""
-    from jupyter_client import KernelManager
-    from traitlets.config import JSONFileConfigLoader
-
-    program = f"import environment\nenvironment.encrypt_kernels({str(tmp_path)!r})"
-    assert run_setup_script(tmp_path, program).returncode == 0
-    folder = tmp_path / "etc" / "jupyter"
-    settings = JSONFileConfigLoader("jupyter_server_config.json", folder).load_config()
-    manager = KernelManager(config=settings, connection_file=str(tmp_path / "kernel.json"))
-    with open(tmp_path / "log", "w") as log:
-        manager.start_kernel(stdout=log, stderr=log)
-        try:
-            client = manager.blocking_client()
-            client.start_channels()
-            client.wait_for_ready(timeout=120)
-            client.stop_channels()
-        finally:
-            manager.shutdown_kernel(now=True)
-    assert "curve_publickey" in manager.get_connection_info()
-    assert "without encryption" not in (tmp_path / "log").read_text()
-
-
 @pytest.mark.parametrize("compiled", [True, False])
 def test_a_core_that_could_not_be_built_is_told_plainly(tmp_path, compiled):
     """A compiler without Python's headers: the installation goes on, and must not be silent."""

@@ -5,7 +5,6 @@ learner's machine runs, and it must be able to say, in words, what is missing. U
 faster, where uv is installed. With no arguments: ``.venv course``.
 """
 
-import json
 import os
 import shutil
 import subprocess
@@ -109,16 +108,7 @@ def install(folder, extras):
         os.environ["PIP_DISABLE_PIP_VERSION_CHECK"] = "1"  # nothing that a learner has to act on
         run(python, "-m", "pip", "install", "--quiet", "-e", target)
     hide_teachers_buttons(program(folder, "jupyter-labextension"))
-    encrypt_kernels(folder)
     return python
-
-
-def encrypt_kernels(folder):
-    """Between JupyterLab and its kernels: ipykernel 7 warns of eavesdroppers where it is not so."""
-    settings = os.path.join(folder, "etc", "jupyter")
-    os.makedirs(settings, exist_ok=True)
-    with open(os.path.join(settings, "jupyter_server_config.json"), "w") as file:
-        json.dump({"KernelManager": {"transport_encryption": "auto"}}, file)
 
 
 def hide_teachers_buttons(labextension):
