@@ -164,7 +164,9 @@ class ProcessPanel(widgets.VBox):
     def _show(self, lines: Sequence[Line], rounds: Sequence[Any]) -> None:
         with self._lock:
             text = escape(log_text(server_lines(lines), last=SHOWN))
-            self.output.value = html_block(f'<pre role="log" style="{LOOK}">{text}</pre>')
+            self.output.value = html_block(
+                f'<pre role="log" tabindex="0" aria-label="Log" style="{LOOK}">{text}</pre>'
+            )
             if len(rounds) != len(self.map.frames):
                 everybody = range(self.n_nodes)
                 self.map.frames = [asked_frame(record, everybody) for record in rounds]
