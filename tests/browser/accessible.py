@@ -143,8 +143,8 @@ def axe_in_both_themes(note):
     with whole(note):
         found, passed = axe(note.page)
         with note.dark():
-            dark, passed_dark = axe(note.page, rules=COLORS)
-    assert all("color-contrast" in each for each in (passed, passed_dark)), "axe-core saw no text"
+            dark, _ = axe(note.page, rules=COLORS)
+    assert passed, "axe-core saw nothing of ours"
     return found + [f"dark: {finding}" for finding in dark]
 
 
