@@ -5,7 +5,6 @@ import re
 import pytest
 from playwright.sync_api import expect
 
-from browser.accessible import axe_in_both_themes
 from browser.looks import figure_faults, n_widgets, reload, widget_faults
 from browser.notebook import LESSONS, ROOT, all_lessons
 from browser.quizzes import QuizOnPage, answers
@@ -107,5 +106,4 @@ def test_run_all_of_the_other_notebooks_is_clean(open_notebook, name):
     note.run_all()
     assert figure_faults(note) == []
     assert widget_faults(note) == []
-    assert axe_in_both_themes(note) == []
     is_clean(note)
