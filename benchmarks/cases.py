@@ -100,7 +100,7 @@ def cores_free(seconds=0.1):
     return (len(one) + len(two)) / len(alone)
 
 
-def threads(n_clients=100, rounds=15):
+def threads(n_clients=100, rounds=31):
     """Wall time of local_sgd_many on one and two threads, in rounds where both cores were free."""
     train, _ = fc.datasets.load_mnist()
     cases = {}
