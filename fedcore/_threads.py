@@ -16,7 +16,7 @@ def available_cores() -> int:
 
 
 def for_each(work: Callable[[int], None], n: int, threads: int) -> None:
-    """work(0) to work(n - 1), ``threads`` of them at a time.
+    """work(0) to work(n - 1), ``threads`` of them at a time; the caller's own is one of them.
 
     After an error or Ctrl-C nothing more begins; the error of the lowest number is raised.
 
@@ -33,18 +33,19 @@ def for_each(work: Callable[[int], None], n: int, threads: int) -> None:
                 return
             try:
                 work(k)
-            except BaseException as error:  # raised below, in the thread that waits
+            except BaseException as error:  # raised below, by the caller
                 errors[k] = error
                 waiting.clear()
 
     if threads <= 1:
         take_turns()
     else:
-        with ThreadPoolExecutor(threads) as pool:
+        with ThreadPoolExecutor(threads - 1) as pool:
             try:
-                for turn in [pool.submit(take_turns) for _ in range(threads)]:
-                    turn.result()
-            finally:  # Ctrl-C comes to the thread that waits
+                for _ in range(threads - 1):
+                    pool.submit(take_turns)
+                take_turns()
+            finally:  # Ctrl-C between two turns, too
                 waiting.clear()
     if errors:
         raise errors[min(errors)]
