@@ -45,13 +45,13 @@ one has finished, weighs more. The kernels alone, called on two threads with ord
 take 1.96 to 1.99 times less than on one.
 
 **A whole federation against Flower.** A straight line through Flower's two medians puts
-LINE of a round on the engine, whatever E is, and LINE on an epoch. The more local work, the
+1.27 s of a round on the engine, whatever E is, and 0.21 s on an epoch. The more local work, the
 more the comparison is with PyTorch on two cores and the less with the engine. Medians leave its
 first round out, in which workers start. It ran 5 rounds instead of 20, since they are slow; its
 accuracy is that of round 5.
 
-**Evaluation.** All 10,000 test images, and the norms of the updates, take EVAL ms a round on both
-cores: EVAL % of our round at E = 1, EVAL % at E = 5.
+**Evaluation.** All 10,000 test images, and the norms of the updates, take 14 ms a round on both
+cores: 39 % of our round at E = 1, 13 % at E = 5.
 """
 
 
