@@ -21,7 +21,7 @@ FIND_PYTHON := command -v "$(PYTHON)" >/dev/null || { echo "There is no $(PYTHON
 help:
 	@echo "make lab      set up and open the course in JupyterLab"
 	@echo "make test     set up and run every test, notebooks included"
-	@echo "make check    the same without the slow tests (some three minutes of processor time)"
+	@echo "make check    the same without the slow tests (under two minutes on two cores)"
 	@echo "make lesson   test one lesson alone: NAME=02_fedavg"
 	@echo "make federation  server and four clients as separate processes, on Flower (minutes)"
 	@echo "make test-flower  run only the tests that need Flower (minutes)"
