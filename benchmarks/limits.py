@@ -13,8 +13,8 @@ multiply-add, store), not memory and not arithmetic: a row is one vector of 16 f
 10 classes fill 10. Called once after something else has used the caches, the same work takes 1.5
 ms instead of 1.0, since it then starts by fetching its data.
 
-**2NN against NumPy, MNIST.** The profile: `add_rows` (forward) 32 % of the kernel's time,
-`add_to_rows` (update) 28 %, `dots` (errors sent back) 17 %, `add_rows_pair` 13 %, the rest 10 %.
+**2NN against NumPy, MNIST.** The profile: `add_rows` (forward) 30 % of the kernel's time,
+`add_to_rows` (update) 27 %, `dots` (errors sent back) 17 %, `add_rows_pair` 12 %, the rest 14 %.
 A batch of 10 touches 48 % of the first layer's rows, since its examples share few pixels: each
 row that is brought from the second cache is then used by 4 examples of 10, where a dense product
 uses it by all 10. Sparsity saves four fifths of the first layer's arithmetic but only half of its
@@ -27,14 +27,14 @@ the rows that follow; other sizes of block, the same for all layers or smaller f
 rows of 12 floats; large pages. On dense input, where NumPy and we move the same rows, the rate is
 stated under Local SGD, as part of what sgemm reaches.
 
-**Average of 10 updates of 10 million.** The parts, in ms: a plain read 13.5; first touch of the 40
-MB of output, which the system hands out as zeroed pages, 4.6; writing them 1.6. A loop whose
-arithmetic cost nothing would so stand at 1.46 times the read. Ours, with its output already in
-memory, takes 26.5: each float is converted to float64 before it is added, which keeps the error at
-3e-8; 10 updates make one group of eight and one of four that is half empty; and the running total
-is cleared and rounded once in 10 rows, where 1000 updates do so once in 1000. Reading and adding
-add up rather than overlap. Tried: to ask early for the first rows of the next strip, no gain; the
-check that all is finite in the rounding loop, 1 to 2 ms.
+**Average of 10 updates of 10 million.** The parts, in ms, the least of 15 turns: a plain read 13.5;
+first touch of the 40 MB of output, which the system hands out as zeroed pages, 4.6; writing them
+1.6. A loop whose arithmetic cost nothing would so stand at 1.46 times the read. Ours, with its
+output already in memory, takes 26.5: each float is converted to float64 before it is added, which
+keeps the error at 3e-8; 10 updates make one group of eight and one of four that is half empty; and
+the running total is cleared and rounded once in 10 rows, where 1000 updates do so once in 1000.
+Reading and adding add up rather than overlap. Tried: to ask early for the first rows of the next
+strip, no gain; the check that all is finite in the rounding loop, 1 to 2 ms.
 
 **Threads.** The probe says how much two threads give of plain multiplication that shares nothing;
 rounds in which it gives at least 1.9 are called free, and only they speak for the core. Four more
