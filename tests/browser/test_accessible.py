@@ -125,6 +125,30 @@ def test_enter_and_space_press_buttons(gallery, name, variable, key):
     gallery.until(lambda: gallery.kernel(number) > before, f"{key} to press Reset")
 
 
+def test_a_button_that_is_switched_off_keeps_the_focus(gallery):
+    """And does nothing when it is pressed again: the next key must not go to JupyterLab."""
+    root = gallery.cell(WIDGETS["federation"]).locator(".fc-panel")
+    expect(root).to_have_attribute("data-phase", "done", timeout=120_000)
+    number = gallery.kernel("live.request['seq']")
+    again, stop = (root.get_by_role("button", name=name) for name in ("Run again", "Stop"))
+    again.press("Enter")  # which switches it off until the run has ended
+    expect(root).to_have_attribute("data-phase", "done", timeout=120_000)
+    expect(again).to_be_focused()
+    expect(stop).to_be_disabled()
+    for key in ("Enter", "Space"):
+        stop.press(key)
+    assert gallery.kernel("live.request['seq']") == number + 1
+
+
+def test_a_right_answer_keeps_the_focus(gallery):
+    item = widget(gallery, "quiz").locator(".fc-quiz-item:has(input[type=text])").first
+    field, check = item.get_by_role("textbox"), item.get_by_role("button", name="Check")
+    field.fill("0.75")
+    field.press("Enter")
+    expect(check).to_be_disabled()
+    expect(check).to_be_focused()
+
+
 @pytest.mark.parametrize("name", ["map", "dropout"])
 def test_devices_of_a_map_are_chosen_with_arrow_keys(gallery, name):
     root = widget(gallery, name)

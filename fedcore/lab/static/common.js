@@ -34,11 +34,23 @@ function keepKeys(event) {
   node.toggleAttribute("data-lm-suppress-shortcuts", !theirs && !runs);
 }
 
+// A button that can't be pressed now. Not by `disabled`: the browser would take the focus away from
+// whoever has just pressed it, and the next key would go to JupyterLab.
+function setOff(button, off) {
+  button.setAttribute("aria-disabled", off);
+}
+
+function dropClick(event) {
+  const off = event.target instanceof Element && event.target.closest(".fc button[aria-disabled=true]");
+  if (off) event.stopImmediatePropagation();
+}
+
 function adopt(host) {
   host.classList.add("fc");
   if (window.fedcoreKeys) return;
   window.fedcoreKeys = true;
   window.addEventListener("keydown", keepKeys, true);
+  window.addEventListener("click", dropClick, true);
 }
 
 // By lot: each widget has this file for itself, and many are drawn in the same millisecond.

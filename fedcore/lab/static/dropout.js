@@ -169,9 +169,9 @@ function render({ model, el: host }) {
   function drawRange() {
     const n = model.get("view").n_rounds;
     rounds.set(Math.min(index, frames.length), Math.max(0, frames.length - 1), frames.length ? `${index + 1} of ${frames.length === n ? n : `${frames.length} so far`}` : "\u2013");
-    back.disabled = index <= 0;
-    next.disabled = index >= frames.length - 1;
-    play.disabled = !frames.length && model.get("view").phase === "failed";
+    setOff(back, index <= 0);
+    setOff(next, index >= frames.length - 1);
+    setOff(play, !frames.length && model.get("view").phase === "failed");
   }
 
   function drawMoment() {

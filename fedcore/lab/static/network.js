@@ -106,9 +106,9 @@ function render({ model, el: host }) {
     slider.value = index;
     slider.style.setProperty("--fc-filled", `${(100 * index) / Math.max(1, frames.length - 1)}%`);
     slider.setAttribute("aria-valuetext", shown ? shown.title : "none");
-    back.disabled = index <= 0;
-    next.disabled = index >= frames.length - 1;
-    play.disabled = !frames.length;
+    setOff(back, index <= 0);
+    setOff(next, index >= frames.length - 1);
+    setOff(play, !frames.length);
     tools.hidden = frames.length === 0;
     for (const node of [back, next, slider]) node.hidden = frames.length < 2;
     tellClient();

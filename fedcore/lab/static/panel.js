@@ -114,8 +114,8 @@ function render({ model, el: host }) {
     const busy = view.phase === "running" || view.phase === "waiting";
     root.setAttribute("aria-busy", busy);
     root.dataset.phase = view.phase;
-    stopButton.disabled = !busy;
-    again.disabled = busy;
+    setOff(stopButton, !busy);
+    setOff(again, busy);
     const progress = view.phase === "waiting" ? 0 : (view.progress ?? view.round / view.n_rounds);
     bar.firstChild.style.width = `${100 * progress}%`;
     pictures.replaceChildren(...(view.phase === "waiting" ? [] : view.pictures || []).map(picture));

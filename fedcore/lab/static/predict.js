@@ -121,7 +121,7 @@ function render({ model, el: host }) {
     const locked = model.get("locked");
     parts.show(value);
     form.disabled = locked;
-    lock.disabled = locked || !value;
+    setOff(lock, locked || !value);
     lock.textContent = locked && value ? "Locked in" : "Lock in my guess";
     const committed = "Now run the next cell to see the result.";
     const ready = "Lock it in, or change your mind.";

@@ -49,8 +49,9 @@ function render({ model, el: host }) {
       if (!result || result.tries === tries) return; // nothing new: leave what is being edited
       tries = result.tries;
       parts.show(result);
+      if (result.right && form.contains(document.activeElement)) check.focus(); // before it is lost
       form.disabled = result.right;
-      check.disabled = result.right;
+      setOff(check, result.right);
       root.dataset.mark = result.right ? "right" : "wrong";
       const verdict = result.right ? "\u2713 Right." : "\u2717 Not yet.";
       const gained = result.gained ? ` +${result.gained} XP.` : "";
