@@ -72,11 +72,14 @@ def said(flags, kind):
 def at_work(node):
     """Whether a process that ``node`` has started has computed for a second since it was asked."""
     family = psutil.Process(node.pid).children(recursive=True)
-    app = [p for p in family if "flwr-clientapp" in " ".join(p.cmdline())]
-    if not app:
+    try:
+        app = [p for p in family if "flwr-clientapp" in " ".join(p.cmdline())]
+        if not app:
+            return False
+        begun = app[0].cpu_times().user
+        wait_until(lambda: app[0].cpu_times().user > begun + 1, "a second of training")
+    except psutil.Error:  # it ended between two questions: one that was asked something else
         return False
-    begun = app[0].cpu_times().user
-    wait_until(lambda: app[0].cpu_times().user > begun + 1, "a second of training")
     return True
 
 

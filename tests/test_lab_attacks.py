@@ -11,7 +11,7 @@ from fedcore import attacks, lab
 from fedcore.lab import attack_panel as panel_module
 from fedcore.lab.attack_runs import ATTACKS, LR, AttackSettings, AttackWorld, attack_run
 
-WAIT = 10  # seconds until a stuck test fails
+WAIT = 60  # seconds until a stuck test fails
 
 
 @pytest.fixture(scope="module")

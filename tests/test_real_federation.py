@@ -1,13 +1,16 @@
 """Lesson 7's federation: its record, its panels, and that its processes always end."""
 
+import contextlib
 import json
 import re
 import signal
 import subprocess
 import sys
+import threading
 import time
 
 import numpy as np
+import psutil
 import pytest
 
 import fedcore as fc
@@ -185,6 +188,35 @@ def test_a_failing_start_is_said_in_the_panel(monkeypatch):
     panel.close()
 
 
+def test_stop_while_a_federation_starts_ends_it(monkeypatch):
+    starting, go_on, done = threading.Event(), threading.Event(), []
+
+    class Slow(contextlib.AbstractContextManager):
+        saved = open = False
+
+        def run(self, *_, **__):
+            done.append("run")
+
+        def __exit__(self, *_):
+            done.append("closed")
+
+    def start(n_nodes):
+        starting.set()
+        assert go_on.wait(60)
+        return Slow()
+
+    monkeypatch.setattr(flower_saved, "start_federation", start)
+    panel = lab.ProcessPanel(n_nodes=3)
+    panel.start.click()
+    assert starting.wait(60)
+    panel.end.click()
+    go_on.set()
+    wait_until(lambda: not panel._work.is_alive())
+    assert done == ["closed"]
+    assert "Stopped" in panel.status.value
+    panel.close()
+
+
 def test_scale_panel_follows_its_sliders():
     panel = lab.ScalePanel(aggregation=5e9, requests_per_report=30)
     assert scale.bottleneck(panel.found) == "requests"
@@ -266,6 +298,13 @@ real.run(n_rounds=2)
 """
 
 
+def name(process):
+    """Its command line, or "" if it has just ended."""
+    with contextlib.suppress(psutil.Error):
+        return " ".join(process.cmdline())
+    return ""
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL], ids=["interrupted", "killed"])
 def test_processes_end_with_whoever_started_them(how):
@@ -279,11 +318,11 @@ def test_processes_end_with_whoever_started_them(how):
     kernel = subprocess.Popen([sys.executable, "-c", STARTS], stdout=subprocess.PIPE, text=True)
     try:
         folder = kernel.stdout.readline().strip()
-        names = lambda: {" ".join(p.cmdline()) for p in marked(MARK, folder)}  # noqa: E731
-        wait_until(lambda: any("flwr run" in name or "/flwr " in name for name in names()), 120)
+        names = lambda: {name(process) for process in marked(MARK, folder)}  # noqa: E731
+        wait_until(lambda: any("flwr run" in name or "/flwr " in name for name in names()), 300)
         kernel.send_signal(how)
-        kernel.wait(120)
-        wait_until(lambda: not marked(MARK, folder) and not Path(folder).exists(), 120)
+        kernel.wait(300)
+        wait_until(lambda: not marked(MARK, folder) and not Path(folder).exists(), 300)
         assert kernel.returncode != 0
     finally:
         kernel.kill()

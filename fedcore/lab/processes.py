@@ -135,11 +135,14 @@ class ProcessPanel(widgets.VBox):
                 self._replay(federation)
                 return
             with federation:
+                if self._stop.is_set():  # pressed while it started
+                    return
                 federation.on_change = self.refresh
                 self._say("Running. Kill a node whenever you like.")
                 federation.run(N_ROUNDS, round_timeout=TIMEOUT)
             self.refresh()
-            self._say("Done: every process has been ended.")
+            if not self._stop.is_set():
+                self._say("Done: every process has been ended.")
         except Exception as error:  # a thread has no cell to show it in
             if not self._stop.is_set():
                 self._say(f"Ended: {str(error).splitlines()[0]}")

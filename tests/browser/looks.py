@@ -1,6 +1,8 @@
 """Whether what a notebook should show is on the page: figures, widgets, quizzes."""
 
 import re
+from contextlib import suppress
+from functools import partial
 
 WIDGET = "application/vnd.jupyter.widget-view+json"
 
@@ -48,13 +50,14 @@ def widget_faults(note, limit=60):
     for i, cell in enumerate(note.cells()):
         for j, output in enumerate(cell["outputs"]):
             if WIDGET in output.get("data", {}):
-                fault = _fault(note, outputs(note, i).nth(j), limit)
+                look = partial(outputs(note, i).nth(j).evaluate, FAULT)
+                fault = _lasting(note, look, limit)
                 if fault:
                     faults.append(f"cell {i}, output {j}: {fault}")
     return faults
 
 
-def reload(note, tries=4):
+def reload(note, tries=8):
     """Reload the page until its widgets are back; the last try's faults, [] if all is well.
 
     ipywidgets waits 4 s for the kernel's list of widgets and 2 s for each: too little where the
@@ -74,23 +77,25 @@ def n_widgets(note):
     return sum(WIDGET in o.get("data", {}) for cell in note.cells() for o in cell["outputs"])
 
 
-def _fault(note, output, limit):
-    """The last fault of a widget that stays faulty for ``limit`` seconds, or ""."""
-    seen = [""]
+def _lasting(note, look, limit):
+    """What ``look`` finds wrong, if it finds something wrong for ``limit`` seconds."""
+    found = None
 
     def fine():
-        seen[0] = output.evaluate(FAULT)
-        return not seen[0]
+        nonlocal found
+        found = look()
+        return not found
 
-    try:
-        note.until(fine, "a widget to be drawn", limit)
-    except TimeoutError:
-        return seen[0]
-    return ""
+    with suppress(TimeoutError):
+        note.until(fine, "everything to be drawn", limit)
+    return found
 
 
-def figure_faults(note):
-    """What is wrong with the figures of the outputs and the pictures of the text."""
+def figure_faults(note, limit=60):
+    """What is wrong with the figures of the outputs and the pictures of the text.
+
+    Each cell gets ``limit`` seconds to show its own: pictures are loaded after they are placed.
+    """
     faults = []
     for i, cell in enumerate(note.cells()):
         wanted = sum("image/png" in output.get("data", {}) for output in cell["outputs"])
@@ -98,12 +103,13 @@ def figure_faults(note):
             wanted = len(re.findall(r"!\[|<img", cell["source"]))
         if not wanted:
             continue
-        shown = note.cell(i).evaluate(FIGURES)
-        if len(shown) < wanted:
-            faults.append(f"cell {i}: {len(shown)} of {wanted} figures are on the page")
-        faults += [
-            f"cell {i}: {figure}"
-            for figure in shown
-            if not (figure["loaded"] and figure["shown"] and figure["alt"].strip())
-        ]
+        look = partial(_picture_faults, note.cell(i), wanted)
+        faults += [f"cell {i}: {fault}" for fault in _lasting(note, look, limit)]
     return faults
+
+
+def _picture_faults(cell, wanted):
+    shown = cell.evaluate(FIGURES)
+    missing = [f"{len(shown)} of {wanted} figures are on the page"] if len(shown) < wanted else []
+    good = lambda figure: figure["loaded"] and figure["shown"] and figure["alt"].strip()  # noqa: E731
+    return missing + [str(figure) for figure in shown if not good(figure)]

@@ -322,9 +322,9 @@ class Notebook:
               "apputils:change-theme", { theme })""",
             name,
         )
-        # attached, not visible: JupyterLab's body has no height
-        body = self.page.locator(f'body[data-jp-theme-light="{light}"]')
-        body.wait_for(state="attached")
+        # JupyterLab hides itself until the next frame, and its splash covers the page a while.
+        self.page.locator(f'body[data-jp-theme-light="{light}"] #main').wait_for()
+        self.page.locator("#jupyterlab-splash").wait_for(state="detached")
 
     # ------------------------------------------------------------------- the end
 

@@ -6,6 +6,7 @@ The cells are those of the lessons; in the kernel each panel has the name that i
 import ast
 import json
 import re
+from contextlib import contextmanager
 
 from playwright.sync_api import expect
 
@@ -45,6 +46,20 @@ MORE = {
     "bytes_sent": from_lesson("bytes_sent", "01_model_to_data", "lab.FederationPanel("),
     "challenge": from_lesson("challenge", "03_non_iid", "lab.Challenge("),
 }
+# For what is done in the middle of a run: on its last step it waits until it is given up.
+ENDLESS = """import time
+
+def endless(panel):
+    life = panel._life
+
+    def held(settings, cancelled):
+        for step in life(settings, cancelled):
+            while step[0] != "running" and not cancelled():
+                time.sleep(0.01)
+            yield step
+
+    panel._life = held
+    return panel"""
 ENDED = ("done", "diverged", "failed", "stopped")
 IN_PHASE = "(root, phases) => phases.includes(root.dataset.phase)"
 
@@ -79,6 +94,15 @@ class Panel:
     def ask(self, expression):
         """The value of an expression in the kernel where ``p`` is the panel."""
         return self.note.kernel(f"(lambda p: {expression})({self.name})")
+
+    @contextmanager
+    def endless(self):
+        """Runs that begin meanwhile train, but end only when they are given up: see ``ENDLESS``."""
+        self.note.kernel(f"exec({ENDLESS!r}, globals()) or endless({self.name}) and None")
+        try:
+            yield
+        finally:
+            self.note.kernel(f"vars({self.name}).pop('_life') and None")
 
     # ------------------------------------------------------------------------- controls
 

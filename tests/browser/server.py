@@ -117,7 +117,7 @@ class Server:
     def _ask(self, method, path):
         headers = {"Authorization": f"token {self.token}"}
         request = urllib.request.Request(self.url + path, method=method, headers=headers)
-        with urllib.request.urlopen(request, timeout=30) as response:
+        with urllib.request.urlopen(request, timeout=LIMIT) as response:
             text = response.read()
         return json.loads(text) if text else None
 

@@ -12,6 +12,15 @@ UNNAMED = """(all) => all
   .map((node) => node.outerHTML.slice(0, 120))"""
 
 
+# Has the notebook become as narrow as the page, and was every drawing in it drawn anew?
+FITS = """() => {
+  const panel = document.querySelector(".jp-NotebookPanel:not(.lm-mod-hidden)");
+  const drawings = [...panel.querySelectorAll("svg.fc-plot, svg.fc-map")];
+  const fits = (node) => node.clientWidth <= node.parentNode.clientWidth;
+  return panel.getBoundingClientRect().right <= innerWidth && drawings.every(fits);
+}"""
+
+
 @pytest.fixture
 def page(lesson):
     """The lesson's page, with all its cells in it."""
@@ -39,14 +48,7 @@ def test_a_narrow_page_cuts_nothing_off(lesson, page):
     size = page.viewport_size
     lesson.width(360)
     try:
-        lesson.until(lambda: fits(page), "charts of the width of their boxes")
+        lesson.until(lambda: page.evaluate(FITS), "drawings of the width of their boxes")
         assert page.evaluate(CUT) == []
     finally:
         lesson.width(size["width"])
-
-
-def fits(page):
-    """Has every chart been drawn anew, after its box became narrower?"""
-    return page.locator("svg.fc-plot").evaluate_all(
-        "(all) => all.every((node) => node.clientWidth <= node.parentNode.clientWidth)"
-    )

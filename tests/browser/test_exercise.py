@@ -7,7 +7,7 @@ import pytest
 from planted import planted
 from playwright.sync_api import expect
 
-from browser.notebook import ROOT
+from browser.notebook import ROOT, RUN_LIMIT
 
 
 def answer_cells(folder, name):
@@ -26,7 +26,8 @@ def validate(note):
     """Press Validate and close its answer; returns what it says."""
     note.page.get_by_role("button", name="Validate", exact=True).click()
     dialog = note.page.locator(".jp-Dialog")
-    dialog.get_by_text(re.compile("Validation Results|Validation failed", re.I)).first.wait_for()
+    answer = dialog.get_by_text(re.compile("Validation Results|Validation failed", re.I))
+    answer.first.wait_for(timeout=1000 * RUN_LIMIT)  # it runs the whole notebook, in a new kernel
     said = dialog.inner_text()
     dialog.locator(".jp-mod-accept").click()
     expect(dialog).to_have_count(0)

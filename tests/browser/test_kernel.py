@@ -38,6 +38,7 @@ def test_a_guess_is_locked_in_then_revealed_and_counts_once(open_cells):
         card.get_by_label("At most").press("PageDown")
     card.get_by_role("button", name="Lock in my guess").click()
     expect(said(card)).to_have_text("Now run the next cell to see the result.")
+    note.until(lambda: note.kernel("best.locked and much.locked"), "the kernel to hear of both")
     low, high = note.kernel("[much.guess['low'], much.guess['high']]")
     assert low == 0 < high < 75
 

@@ -103,17 +103,18 @@ def test_a_knob_that_does_nothing_is_switched_off(panel):
 
 @only("fedavg", "skew", "privacy")
 def test_stop_keeps_what_there_is_and_run_again_goes_on(panel):
-    panel.slider("n_rounds" if panel.name == "privacy" else "epochs").press("End")
-    panel.wait("running")
-    expect(panel.button("Run again")).to_be_disabled()
-    panel.press("Stop")
-    assert panel.settled() == "stopped"
-    assert panel.status().startswith("Stopped by you")
-    expect(panel.button("Stop")).to_be_disabled()
-    no_run_is_left(panel)
-    shown = panel.tiles()
-    panel.press("Run again")
-    panel.wait("running")
+    with panel.endless():
+        panel.slider("n_rounds" if panel.name == "privacy" else "epochs").press("End")
+        panel.wait("running")
+        expect(panel.button("Run again")).to_be_disabled()
+        panel.press("Stop")
+        assert panel.settled() == "stopped"
+        assert panel.status().startswith("Stopped by you")
+        expect(panel.button("Stop")).to_be_disabled()
+        no_run_is_left(panel)
+        shown = panel.tiles()
+        panel.press("Run again")
+        panel.wait("running")
     panel.press("Reset")
     assert panel.settled() == "done"
     assert panel.ask("p.settings == p._defaults")
@@ -228,9 +229,10 @@ def test_the_challenge_pays_for_the_best_finished_run_within_its_budget(panel):
     panel.press("Reset")  # a worse run takes nothing away
     assert challenged(panel)[0] == first
     assert earned(panel) == xp
-    panel.slider("epochs").press("End")
-    panel.wait("running")
-    panel.press("Stop")
+    with panel.endless():
+        panel.slider("epochs").press("End")
+        panel.wait("running")
+        panel.press("Stop")
     assert panel.settled() == "stopped"
     assert "Challenge" not in panel.status()
     assert earned(panel) == xp

@@ -106,6 +106,6 @@ def test_a_hundred_moves_leave_nothing_behind(page_of_panels):
     fifty_moves()
     fifty_moves()
     after = kept()
-    assert after["documents"] == before["documents"]
+    assert after["documents"] <= before["documents"]
     assert after["nodes"] < before["nodes"] + 600
     assert after["jsEventListeners"] < before["jsEventListeners"] + 50

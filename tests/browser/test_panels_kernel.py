@@ -7,11 +7,12 @@ import pytest
 from playwright.sync_api import expect
 
 from browser.looks import n_widgets, reload, widget_faults
-from browser.panels import CELLS, MORE, Panel
+from browser.panels import CELLS, ENDLESS, MORE, Panel
 
 PANELS = CELLS | MORE
 
-LONG = "fedavg = lab.FederationPanel(train, test, show=('epochs', 'lr'), n_rounds=3000)\nfedavg"
+SHORT = "fedavg = lab.FederationPanel(train, test, show=('epochs', 'lr'), n_rounds=3)\nfedavg"
+LONG = f"{ENDLESS}\n\nlong = endless(lab.FederationPanel(train, test, n_rounds=3000))\nlong"
 START = """(index) => {
   window.jupyterapp.shell.currentWidget.content.activeCellIndex = index;
   window.jupyterapp.commands.execute("notebook:run-cell");
@@ -25,8 +26,7 @@ MOVED = {"privacy": "n_rounds", "dropout": "window", "attack": "seed", "challeng
 @pytest.fixture(scope="module")
 def restarted(course):
     """Every panel of the lessons, moved; the kernel restarted while they run; Run All again."""
-    long = LONG.replace("fedavg", "long")
-    note = course.open(course.write([*PANELS.values(), long]))
+    note = course.open(course.write([*PANELS.values(), LONG]))
     note.run_all()
     panels = [Panel(note, name) for name in PANELS]
     for panel in panels:
@@ -105,7 +105,7 @@ while not pathlib.Path("go").exists():
 
 def test_while_a_cell_runs_a_panel_answers_or_says_that_it_waits(open_cells):
     """Where Jupyter gives widgets a thread of their own (ipykernel 7) they need not wait."""
-    note = open_cells([LONG.replace("3000", "3"), BUSY], run=False)
+    note = open_cells([SHORT, BUSY], run=False)
     note.run_cell("import fedcore")
     note.run_cell("FederationPanel(")
     panel = Panel(note, "fedavg")

@@ -86,17 +86,29 @@ def choose(network, k):
     return plain(network.locator(".fc-who").inner_text())
 
 
+# Presses Pause as soon as round 1 is on the screen: two seconds later it would be round 2.
+PAUSE = """(root) => {
+  const round = root.querySelector(".fc-round");
+  new MutationObserver((_, observer) => {
+    if (round.textContent !== "Round 1") return;
+    observer.disconnect();
+    [...root.querySelectorAll("button")].find((b) => b.textContent === "Pause").click();
+  }).observe(round, { childList: true });
+}"""
+
+
 def test_the_map_plays_to_its_end_and_can_be_paused(network, page_of_map):
+    index = lambda i: lambda: page_of_map.kernel("network.index") == i  # noqa: E731
+    network.evaluate(PAUSE)
     network.get_by_role("button", name="Play").click()
-    expect(network.locator(".fc-round")).to_have_text("Round 1")
-    network.get_by_role("button", name="Pause").click()
+    expect(network.get_by_role("button", name="Play")).to_be_visible()  # it is Pause meanwhile
     settle(network)
-    shown = page_of_map.kernel("network.index")
+    expect(network.locator(".fc-round")).to_have_text("Round 1")
+    page_of_map.until(index(1), "the kernel to know of round 1")
     network.get_by_role("button", name="Play").click()
     expect(network.locator(".fc-round")).to_have_text("Round 3")
     expect(network.get_by_role("button", name="Play")).to_be_visible()
-    assert shown == 1
-    assert page_of_map.kernel("network.index") == 3
+    page_of_map.until(index(3), "the kernel to know of round 3")
 
 
 def test_keys_on_the_map_choose_a_client_and_not_a_cell(network, page_of_map):
@@ -133,9 +145,11 @@ def reading(root):
 
 
 def agree(root, note):
-    """The page's bars are the kernel's probabilities."""
-    shares = [numbers(text)[0] for text in root.locator(".fc-share").all_inner_texts()]
-    assert shares == note.kernel("[float(f'{100 * p:.0f}') for p in pad.probabilities.tolist()]")
+    """The page's bars are the kernel's probabilities, once the last stroke has been read."""
+    shares = root.locator(".fc-share")
+    told = lambda: [numbers(text)[0] for text in shares.all_inner_texts()]  # noqa: E731
+    computed = "[float(f'{100 * p:.0f}') for p in pad.probabilities.tolist()]"
+    note.until(lambda: told() == note.kernel(computed), "the page to show the last answer")
     best = note.kernel("int(pad.probabilities.argmax())")
     assert f"The model reads {best} (" in reading(root).inner_text()
 

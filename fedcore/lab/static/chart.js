@@ -45,6 +45,7 @@ function makeChart(height) {
   let spec = null;
   let width = 0;
   let cursor = null;
+  let pointed = false; // was it the mouse that set the cursor?
   let scales = null;
   const clip = newId("clip");
 
@@ -157,9 +158,11 @@ function makeChart(height) {
     const all = positions();
     if (!all.length) return;
     const near = all.reduce((a, b) => (Math.abs(scales.px(b) - at) < Math.abs(scales.px(a) - at) ? b : a));
+    pointed = true;
     if (near !== cursor) moveTo(near);
   });
-  plot.addEventListener("pointerleave", () => moveTo(null));
+  // A page that scrolls away under a resting mouse takes nothing from whoever reads with the keys.
+  plot.addEventListener("pointerleave", () => pointed && moveTo(null));
   root.addEventListener("keydown", (event) => {
     const all = spec ? positions() : [];
     const step = { ArrowRight: 1, ArrowLeft: -1, Home: -1e9, End: 1e9 }[event.key];
@@ -167,6 +170,7 @@ function makeChart(height) {
     if (!step || !all.length) return;
     event.preventDefault();
     event.stopPropagation();
+    pointed = false;
     const from = cursor === null ? (step > 0 ? -1 : all.length) : all.indexOf(cursor);
     moveTo(all[Math.max(0, Math.min(all.length - 1, from + step))]);
   });
