@@ -169,6 +169,15 @@ def test_a_chart_is_read_with_arrow_keys(gallery):
     expect(root.locator(".fc-readout")).to_have_text("round 3: a 60")
 
 
+def test_a_mouse_that_leaves_a_chart_takes_nothing_from_the_keys(gallery):
+    root = widget(gallery, "chart")
+    root.locator(".fc-plot").hover()
+    expect(root.locator(".fc-readout")).to_contain_text("round ")
+    root.get_by_role("group", name="Chart.").press("End")
+    gallery.page.mouse.move(0, 0)
+    expect(root.locator(".fc-readout")).to_have_text("round 3: a 60")
+
+
 def test_a_chart_says_what_it_shows_now(gallery):
     root = widget(gallery, "chart")
     picture = root.get_by_role("img")

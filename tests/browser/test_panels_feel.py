@@ -29,11 +29,21 @@ def moves(panel):
         yield name, at
 
 
+def show_the_longest_words(panel):
+    """A legend tells how the last run that came to its end differs: here in every slider."""
+    for name, position in [*moves(panel)][::2]:
+        panel.put(name, position)
+    panel.settled()
+    panel.press("Reset")
+    panel.answered()
+
+
 @pytest.mark.parametrize("width", WIDTHS)
 def test_a_move_leaves_the_page_still(panel, width):
     """After the first moves, which may need another line somewhere, nothing moves any more."""
     panel.note.width(width)
     panel.root.scroll_into_view_if_needed()
+    show_the_longest_words(panel)
     for name, position in moves(panel):
         panel.put(name, position)
         panel.answered()
