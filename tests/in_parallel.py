@@ -12,14 +12,15 @@ import pytest
 
 MEMORY = 1.6e9  # bytes of a worker: MNIST and what tests make of it, and a notebook's kernel
 MOST = 8  # workers: the longest units would not be done sooner by more
+WAITING = 1  # worker more than cores: a third of the time goes by in waiting, for Flower and pages
 USUAL = 0.2  # seconds of a test that is not slow
 
 
 @pytest.hookimpl(optionalhook=True)  # pytest-xdist may be switched off
 def pytest_xdist_auto_num_workers(config):
-    """``-n auto``: a worker for each core, if there is memory for so many."""
+    """``-n auto``: a worker for each core and one more, if there is memory for so many."""
     room = int(psutil.virtual_memory().available // MEMORY)
-    return max(1, min(MOST, room, len(cores())))
+    return max(1, min(MOST, room, len(cores()) + WAITING))
 
 
 def cores():
@@ -30,7 +31,7 @@ def cores():
 
 
 def my_core():
-    """A core for what must run on one; workers that run at the same time have different ones."""
+    """A core for what must run on one; the workers are spread over them."""
     worker = os.environ.get("PYTEST_XDIST_WORKER", "gw0")
     return cores()[int(worker.removeprefix("gw")) % len(cores())]
 
