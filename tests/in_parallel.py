@@ -16,6 +16,17 @@ WAITING = 1  # worker more than cores: a third of the time goes by in waiting, f
 USUAL = 0.2  # seconds of a test that is not slow
 
 
+# Whoever multiplies matrices on all cores waits busily for its own threads: where others hold the
+# cores, lesson 5 took twice the processor time.
+ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+
+
+def pytest_configure(config):
+    """Before the workers are started: they, and the kernels that they start, inherit it."""
+    if getattr(config.option, "numprocesses", None):
+        os.environ.update(ONE_THREAD)
+
+
 @pytest.hookimpl(optionalhook=True)  # pytest-xdist may be switched off
 def pytest_xdist_auto_num_workers(config):
     """``-n auto``: a worker for each core and one more, if there is memory for so many."""
