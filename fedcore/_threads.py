@@ -2,17 +2,41 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+from pathlib import Path
+
+CGROUP = Path("/sys/fs/cgroup")  # where a container on Linux finds its own limits
 
 
 def available_cores() -> int:
     """Cores that this process may use, which in a container can be fewer than the machine has."""
     if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+        cores = len(os.sched_getaffinity(0))
+    else:
+        cores = os.cpu_count() or 1
+    return max(1, min(cores, _quota()))
+
+
+@cache
+def _quota() -> int | float:
+    """Cores whose time the container may use, rounded up; infinity without a limit.
+
+    A container with such a limit, as on Binder, still sees every core of its machine: with a thread
+    for each, all of them would stand still as soon as they had used up their time together.
+    """
+    for names in (["cpu.max"], ["cpu/cpu.cfs_quota_us", "cpu/cpu.cfs_period_us"]):  # cgroups 2, 1
+        try:
+            quota, period = " ".join((CGROUP / name).read_text() for name in names).split()
+        except (OSError, ValueError):
+            continue
+        if quota.isdecimal():  # not "max", not -1
+            return math.ceil(int(quota) / int(period))
+    return math.inf
 
 
 def for_each(work: Callable[[int], None], n: int, threads: int) -> None:

@@ -10,6 +10,8 @@ import os
 import psutil
 import pytest
 
+from fedcore import available_cores
+
 MEMORY = 1.6e9  # bytes of a worker: MNIST and what tests make of it, and a notebook's kernel
 MOST = 8  # workers: the longest units would not be done sooner by more
 WAITING = 1  # worker more than cores: a third of the time goes by in waiting, for Flower and pages
@@ -31,7 +33,7 @@ def pytest_configure(config):
 def pytest_xdist_auto_num_workers(config):
     """``-n auto``: a worker for each core and one more, if there is memory for so many."""
     room = int(psutil.virtual_memory().available // MEMORY)
-    return max(1, min(MOST, room, len(cores()) + WAITING))
+    return max(1, min(MOST, room, available_cores() + WAITING))
 
 
 def cores():

@@ -10,6 +10,7 @@ import types
 import pytest
 from conftest import ROOT
 
+from fedcore import _threads, available_cores
 from fedcore.grading import process, sandbox
 from fedcore.grading.process import Answer, AnswerFailed, Limits
 
@@ -169,14 +170,43 @@ def test_an_endless_answer_is_still_stopped():
         assert answer._process is None
 
 
-def test_cores_are_counted_without_affinity(monkeypatch):
-    from fedcore._threads import available_cores
-
-    monkeypatch.delattr(os, "sched_getaffinity")
+@pytest.fixture
+def limits(monkeypatch, tmp_path):
+    """A folder for the limits of a container on a machine of six cores, none yet."""
+    monkeypatch.setattr(_threads, "CGROUP", tmp_path)
+    monkeypatch.delattr(os, "sched_getaffinity", raising=False)
     monkeypatch.setattr(os, "cpu_count", lambda: 6)
+    _threads._quota.cache_clear()
+    yield tmp_path
+    _threads._quota.cache_clear()
+
+
+def test_cores_are_counted_without_affinity(monkeypatch, limits):
     assert available_cores() == 6
     monkeypatch.setattr(os, "cpu_count", lambda: None)
     assert available_cores() == 1
+
+
+@pytest.mark.parametrize(
+    ("files", "cores"),
+    [
+        ({"cpu.max": "max 100000\n"}, 6),
+        ({"cpu.max": "200000 100000\n"}, 2),
+        ({"cpu.max": "150000 100000\n"}, 2),
+        ({"cpu.max": "1000 100000\n"}, 1),
+        ({"cpu.max": "900000 100000\n"}, 6),
+        ({"cpu.max": ""}, 6),
+        ({"cpu/cpu.cfs_quota_us": "-1\n", "cpu/cpu.cfs_period_us": "100000\n"}, 6),
+        ({"cpu/cpu.cfs_quota_us": "50000\n", "cpu/cpu.cfs_period_us": "100000\n"}, 1),
+        ({"cpu/cpu.cfs_quota_us": "300000\n", "cpu/cpu.cfs_period_us": "100000\n"}, 3),
+        ({"cpu/cpu.cfs_quota_us": "300000\n"}, 6),
+    ],
+)
+def test_a_container_s_limit_is_kept(limits, files, cores):
+    for name, text in files.items():
+        (limits / name).parent.mkdir(exist_ok=True)
+        (limits / name).write_text(text)
+    assert available_cores() == cores
 
 
 @pytest.mark.parametrize("value", [r"C:\Users\ada\new.pem", 'a "b"', "Zoë", 3, 0.5, True])
