@@ -14,7 +14,7 @@ from fedcore import available_cores
 
 MEMORY = 1.6e9  # bytes of a worker: MNIST and what tests make of it, and a notebook's kernel
 MOST = 8  # workers: the longest units would not be done sooner by more
-WAITING = 1  # worker more than cores: a third of the time goes by in waiting, for Flower and pages
+WAITING = 1  # worker more than cores, as some wait: without it `make check` took 1.2 times as long
 USUAL = 0.2  # seconds of a test that is not slow
 
 
