@@ -37,7 +37,12 @@ def validate(note):
 @pytest.mark.parametrize(
     ("name", "answer", "check", "points"),
     [
+        ("01_model_to_data", "ledger", "ledger-bytes", 2),
         ("02_fedavg", "weighted_mean", "mean-weights", 2),  # it trains as well, for its last task
+        ("03_non_iid", "prox_gradient", "prox", 2),
+        ("04_dropouts", "debiased_mean", "ipw", 3),
+        ("05_inference_attacks", "reconstruct", "reconstruct-image", 3),
+        ("06_privacy", "private_mean", "private-mean", 3),
         ("07_real_federation", "wire_bytes", "wire", 2),
         ("final_project", "aggregate", "final-target", 4),  # this check itself trains
     ],
